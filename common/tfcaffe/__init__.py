@@ -1,0 +1,1 @@
+"""What both directions share: Caffe files, layer families, layouts, verify and mappings."""

@@ -1,0 +1,33 @@
+"""Every exception that the toolkit raises on purpose. Messages are in the user's terms."""
+
+
+class ConversionError(Exception):
+    """Root of the toolkit's errors: names the file, line, layer or field, and the way out."""
+
+
+class UsageError(ConversionError):
+    """Options that contradict each other, or that name something which is not there."""
+
+
+class FileFormatError(ConversionError):
+    """An input file is unreadable, truncated, hostile or not what its name says."""
+
+
+class NetError(ConversionError):
+    """A net that Caffe itself would refuse: unknown bottoms, duplicate tops, shapes that disagree."""
+
+
+class UnsupportedError(ConversionError):
+    """A layer type, field or value that cannot be converted exactly, and so is refused."""
+
+
+class WeightsError(ConversionError):
+    """Weights that do not fit the net: a missing layer, another blob count or shape."""
+
+
+class OutputError(ConversionError):
+    """An output that cannot be written; nothing was left behind."""
+
+
+class RuntimeMissingError(ConversionError):
+    """Real Caffe, OpenCV or another framework is needed and not to be found, or it died."""

@@ -1,0 +1,1 @@
+"""TensorFlow and Keras networks become Caffe networks (see the mapping and convert commands)."""
