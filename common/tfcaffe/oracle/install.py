@@ -184,8 +184,7 @@ def _run(command: Sequence[str], environment: dict[str, str]) -> str:
         command,
         env=environment,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         errors="replace",
     )
