@@ -1,0 +1,194 @@
+"""Caffe's HDF5 weights files (`.caffemodel.h5`): /data/<layer>/<index of the blob>.
+
+Source: net.cpp, ToHDF5 and CopyTrainedLayersFromHDF5.
+"""
+
+import mmap
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfcaffe.errors import FileFormatError, OutputError, WeightsError
+from tfcaffe.input import FileIdentity, map_file
+from tfcaffe.output import replacing
+from tfcaffe.weights import Blob, Blobs, FloatArray, LayerBlobs, Shape, Weights, as_float32
+
+_ROOT = "data"
+_MAX_AXES = 32  # blob.hpp, kMaxBlobAxes
+_MAX_BLOBS = 1 << 10
+_MAX_DEPTH = 64  # slashes in a layer's name
+_MAX_DEFLATE = 1032  # how much larger than its bytes a compressed data set can be (zlib)
+
+
+def read(path: Path) -> Weights:
+    """The layers and blobs of an HDF5 weights file.
+
+    A blob is read when it is used: a view of the mapped file where it lies there in one piece, as
+    Caffe writes it. Nested groups are layers with "/" in their names.
+
+    Raises:
+        UsageError: There is no such file.
+        FileFormatError: It is no weights file of Caffe's, or a damaged one.
+    """
+    identity, buffer = map_file(path)
+    layers: dict[str, LayerBlobs] = {}
+    with _opened(path) as file:
+        if not isinstance(file.get(_ROOT), _group_class()):
+            raise FileFormatError(
+                f"{path}: is HDF5 without a group /{_ROOT}: not of Caffe's making"
+            )
+        for name, group in _layer_groups(path, file[_ROOT]):
+            layers[name] = _read_layer(identity, buffer, name, group)
+    if not layers:
+        raise FileFormatError(f"{path}: holds no layers")
+    return Weights(identity, layers)
+
+
+def write(path: str | Path, layers: Iterable[LayerBlobs], *, overwrite: bool = False) -> None:
+    """Writes layers and their blobs (as float32) as Caffe itself would.
+
+    Args:
+        path: The file to be; it appears when it is complete.
+        layers: In the net's order; a layer without blobs gets its group, too.
+        overwrite: Whether an existing file may be replaced.
+
+    Raises:
+        OutputError: A layer's name cannot be a group's, or the file cannot be written.
+        WeightsError: A blob is not of floats, or float32 cannot hold its values.
+    """
+    import h5py
+
+    with replacing(path, overwrite) as temporary, h5py.File(temporary, "w") as file:
+        root = file.create_group(_ROOT)
+        for layer in layers:
+            if not layer.name or layer.name == "." or {"/", "\0"} & set(layer.name):
+                raise OutputError(
+                    f"{path}: layer {layer.name!r} cannot be stored, since HDF5 gives "
+                    f'"/", "." and empty names a meaning of their own; write a .caffemodel'
+                )
+            if layer.name in root:
+                raise OutputError(
+                    f"{path}: two layers are called {layer.name!r}; write a .caffemodel"
+                )
+            group = root.create_group(layer.name)
+            for index in range(len(layer.blobs)):
+                if index not in layer.absent:
+                    group.create_dataset(str(index), data=as_float32(layer, index))
+
+
+def _group_class() -> Any:
+    import h5py
+
+    return h5py.Group
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file, with whatever HDF5 raises on damaged ones turned into our error."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
+        raise FileFormatError(f"{path}: is damaged HDF5: {error}") from error
+
+
+def _layer_groups(path: Path, root: Any) -> Iterator[tuple[str, Any]]:
+    """Groups that hold data sets or nothing, by their path below the root; in the file's order.
+
+    A group of groups only is the part of a name before a "/". Iterative, and every group is taken
+    once, so that neither deep nor circular files do harm.
+    """
+    import h5py
+
+    seen = {h5py.h5o.get_info(root.id).addr}
+    waiting = [(name, root, name) for name in reversed(list(root))]
+    while waiting:
+        name, parent, key = waiting.pop()
+        if not isinstance(parent.get(key, getlink=True), h5py.HardLink):
+            raise FileFormatError(f"{path}: /{_ROOT}/{name} is a link; give a file without links")
+        item = parent[key]
+        if not isinstance(item, h5py.Group):
+            if parent == root:
+                raise FileFormatError(f"{path}: /{_ROOT}/{name} is not a layer's group")
+            continue
+        address = h5py.h5o.get_info(item.id).addr
+        if address in seen or name.count("/") > _MAX_DEPTH:
+            raise FileFormatError(f"{path}: group /{_ROOT}/{name} comes twice or lies too deep")
+        seen.add(address)
+        children = list(item)
+        groups = [
+            child
+            for child in children
+            if isinstance(item.get(child, getclass=True), type)
+            and issubclass(item.get(child, getclass=True), h5py.Group)
+        ]
+        if len(groups) < len(children) or not children:
+            yield name, item
+        waiting += [(f"{name}/{child}", item, child) for child in reversed(groups)]
+
+
+def _read_layer(identity: FileIdentity, buffer: mmap.mmap, name: str, group: Any) -> LayerBlobs:
+    import h5py
+
+    found: dict[int, Blob] = {}
+    for key in group:
+        if issubclass(group.get(key, getclass=True), h5py.Group):
+            continue
+        where = f"{identity.path}: layer {name!r}, blob {key!r}"
+        if not key.isascii() or not key.isdecimal() or key != str(int(key[:9])):
+            raise FileFormatError(f"{where}: blobs are numbered 0, 1, 2 …")
+        if int(key) >= _MAX_BLOBS:
+            raise FileFormatError(f"{where}: no layer has so many blobs")
+        if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+            raise FileFormatError(f"{where}: is a link; give a file without links")
+        found[int(key)] = _read_blob(identity, buffer, where, group[key])
+    count = max(found, default=-1) + 1
+    absent = frozenset(range(count)) - found.keys()
+    shared = {index: Blob((), partial(_refuse, identity.path, name, index)) for index in absent}
+    return LayerBlobs(name, "", Blobs([(found | shared)[i] for i in range(count)]), absent=absent)
+
+
+def _refuse(path: Path, name: str, index: int) -> FloatArray:
+    raise WeightsError(
+        f"{path}: layer {name!r}: blob {index} is not in the file; the layer shares it with another"
+    )
+
+
+def _read_blob(identity: FileIdentity, buffer: mmap.mmap, where: str, dataset: Any) -> Blob:
+    dtype, shape = dataset.dtype, dataset.shape
+    if dtype.kind != "f" or dtype.itemsize > 8 or shape is None:
+        raise FileFormatError(f"{where}: holds {dtype}, not float16, float32 or float64")
+    if len(shape) > _MAX_AXES:
+        raise FileFormatError(f"{where}: has {len(shape)} axes, Caffe allows {_MAX_AXES}")
+    if dataset.external or dataset.is_virtual:
+        raise FileFormatError(f"{where}: lies in another file; give one that holds everything")
+    stored = dataset.id.get_storage_size()
+    if dataset.nbytes > stored * (_MAX_DEFLATE if dataset.chunks else 1):
+        raise FileFormatError(
+            f"{where}: claims {dataset.nbytes} bytes, but the file holds {stored}"
+        )
+    offset = dataset.id.get_offset()
+    if offset is None or dataset.chunks or dataset.file.userblock_size:
+        return Blob(shape, partial(_read_values, identity, dataset.name))
+    if offset + dataset.nbytes > len(buffer):
+        raise FileFormatError(f"{where}: lies beyond the end of the file")
+    return Blob(shape, partial(_view, buffer, shape, dtype, offset))
+
+
+def _view(buffer: mmap.mmap, shape: Shape, dtype: np.dtype[Any], offset: int) -> FloatArray:
+    return np.ndarray(shape, dtype, buffer, offset)
+
+
+def _read_values(identity: FileIdentity, name: str) -> FloatArray:
+    if not identity.unchanged():
+        raise FileFormatError(f"{identity.path}: was changed while it was being read")
+    with _opened(identity.path) as file:
+        values: FloatArray = file[name][()]
+    values.flags.writeable = False
+    return values

@@ -1,0 +1,125 @@
+"""Reads `.caffemodel` files of every generation in place: each blob is a view of the mapped file.
+
+A file holds NetParameter with V2 layers (`layer`), V1 layers (`layers`) or V1 layers around V0
+ones (`layers.layer`); names, types and blobs are all that is read here, and on these all forks
+agree. Source of the field numbers: BVLC's caffe.proto.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tfcaffe.blob_proto import read_blob
+from tfcaffe.errors import FileFormatError
+from tfcaffe.input import map_file
+from tfcaffe.layer_types import v0_type, v1_type
+from tfcaffe.weights import Blobs, LayerBlobs, Weights
+from tfcaffe.wire import Buffer, Field, WireError, WireType, append, fields
+
+NET_NAME, NET_LAYERS_V1, NET_LAYER = 1, 2, 100
+V1_LAYER_V0 = 1  # a V1 layer's field that holds a V0 one
+_MAX_LAYERS, _MAX_BLOBS, _MAX_TEXTS = 1 << 16, 1 << 10, 1 << 12  # far beyond any net
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Field numbers of one generation's layer message."""
+
+    name: int
+    type: int
+    blobs: int
+    bottom: int
+    top: int
+
+
+V2 = Numbers(name=1, type=2, blobs=7, bottom=3, top=4)
+V1 = Numbers(name=4, type=5, blobs=6, bottom=2, top=3)
+V0 = Numbers(name=1, type=2, blobs=50, bottom=0, top=0)  # the V1 layer around it has these
+
+
+@dataclass
+class _Found:
+    """What was met in a layer message; later names and types win, as in protobuf."""
+
+    name: str = ""
+    type: str | int = ""
+    bottoms: list[str] = field(default_factory=list)
+    tops: list[str] = field(default_factory=list)
+    blobs: list[Field] = field(default_factory=list)
+    inner: list[Field] = field(default_factory=list)
+
+
+def read(path: Path) -> Weights:
+    """The layers and blobs of a `.caffemodel`; their values are not touched.
+
+    (Those of files from before 2014, which store every float with a tag of its own, have their
+    tags checked.)
+
+    Raises:
+        UsageError: There is no such file.
+        FileFormatError: It is no caffemodel or a damaged one; with the layer and the byte.
+    """
+    identity, buffer = map_file(path)
+    layers: dict[str, LayerBlobs] = {}
+    try:
+        generations = set()
+        for entry in fields(buffer, 0, len(buffer)):
+            if entry.number in (NET_LAYER, NET_LAYERS_V1):
+                entry.expect(WireType.BYTES, "a layer")
+                generations.add(entry.number)
+                layer = _read_layer(path, buffer, entry)
+                layers[layer.name] = layer
+                if len(layers) > _MAX_LAYERS:
+                    raise WireError(entry.tag, f"more than {_MAX_LAYERS} layers")
+    except WireError as error:
+        raise FileFormatError(f"{path}: is no caffemodel, or a damaged one: {error}") from error
+    if not layers:
+        raise FileFormatError(f"{path}: is no caffemodel: it holds no layers")
+    if len(generations) > 1:
+        raise FileFormatError(f"{path}: mixes `layer` and `layers`, which Caffe refuses as well")
+    return Weights(identity, layers)
+
+
+def _read_layer(path: Path, buffer: Buffer, entry: Field) -> LayerBlobs:
+    found = _Found()
+    try:
+        if entry.number == NET_LAYER:
+            _collect(buffer, entry, V2, found)
+            kind = str(found.type)
+        else:
+            _collect(buffer, entry, V1, found)
+            kind = v1_type(int(found.type or 0))
+        if found.inner:  # a V0 layer: the outer message only connects it (upgrade_proto.cpp)
+            found.type, found.blobs = "", []
+            for inner in found.inner:
+                _collect(buffer, inner, V0, found)
+            kind = v0_type(str(found.type))
+        blobs = [read_blob(buffer, blob.start, blob.end) for blob in found.blobs]
+    except WireError as error:
+        raise FileFormatError(f"{path}: layer {found.name!r}: {error}") from error
+    return LayerBlobs(found.name, kind, Blobs(blobs), tuple(found.bottoms), tuple(found.tops))
+
+
+def _collect(buffer: Buffer, layer: Field, numbers: Numbers, found: _Found) -> None:
+    for entry in fields(buffer, layer.start, layer.end):
+        if entry.number == numbers.blobs:
+            entry.expect(WireType.BYTES, "a blob")
+            append(found.blobs, entry, _MAX_BLOBS, entry, "blobs in a layer")
+        elif entry.number == numbers.name:
+            found.name = _text(buffer, entry, "the name")
+        elif entry.number == numbers.type and numbers is V1:
+            entry.expect(WireType.VARINT, "the type")
+            found.type = entry.value
+        elif entry.number == numbers.type:
+            found.type = _text(buffer, entry, "the type")
+        elif entry.number == numbers.bottom:
+            append(found.bottoms, _text(buffer, entry, "a bottom"), _MAX_TEXTS, entry, "bottoms")
+        elif entry.number == numbers.top:
+            append(found.tops, _text(buffer, entry, "a top"), _MAX_TEXTS, entry, "tops")
+        elif entry.number == V1_LAYER_V0 and numbers is V1:
+            entry.expect(WireType.BYTES, "a V0 layer")
+            append(found.inner, entry, _MAX_BLOBS, entry, "V0 layers in a layer")
+
+
+def _text(buffer: Buffer, entry: Field, name: str) -> str:
+    entry.expect(WireType.BYTES, name)
+    return buffer[entry.start : entry.end].decode("utf-8", "surrogateescape")

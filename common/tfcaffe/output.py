@@ -1,0 +1,197 @@
+"""Outputs are written whole or not at all.
+
+Work goes into a temporary folder beside the target, is flushed to disk and then renamed to its
+place; an old file stays intact until then, and whatever goes wrong leaves nothing behind.
+"""
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfcaffe.errors import OutputError
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def check_writable(path: str | Path, overwrite: bool = False, *, directory: bool = False) -> None:
+    """Refuses a target that could not be written, before any long work begins.
+
+    Args:
+        path: The output to be.
+        overwrite: Whether one that exists may be replaced.
+        directory: The output is a directory (a SavedModel), not a file.
+
+    Raises:
+        OutputError: with the way out.
+    """
+    target = _resolve(path)
+    try:
+        exists, is_directory, is_file = target.exists(), target.is_dir(), target.is_file()
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    if is_directory and not directory:
+        raise OutputError(f"{path}: is a directory; name a file in it")
+    if exists and directory and not is_directory:
+        raise OutputError(f"{path}: is a file where a directory is to be written; name another")
+    if exists and not (is_directory or is_file):
+        raise OutputError(f"{path}: is a device, not a file; name another")
+    if exists and not overwrite:
+        raise OutputError(
+            f"{path}: exists already; allow overwriting (--overwrite) or name another"
+        )
+    if exists and not os.access(target, os.W_OK):
+        raise OutputError(f"{path}: is write-protected; change that or name another")
+    if not target.parent.is_dir():
+        raise OutputError(f"{path}: there is no folder {target.parent}; make it first")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{path}: its folder is write-protected; name another place")
+
+
+@contextmanager
+def replacing(
+    path: str | Path, overwrite: bool = False, *, directory: bool = False
+) -> Iterator[Path]:
+    """A temporary path of the same file name to write to; renamed to `path` at the end.
+
+    Nothing is at the temporary path yet. If the block raises, `path` is as it was before.
+
+    Args:
+        path: The output to be.
+        overwrite: Whether one that exists may be replaced.
+        directory: The output is a directory (a SavedModel), not a file.
+
+    Raises:
+        OutputError: see `check_writable`; the disk is full.
+    """
+    with replacing_all([path], overwrite, directories=[path] if directory else []) as (temporary,):
+        yield temporary
+
+
+@contextmanager
+def replacing_all(
+    paths: Sequence[str | Path], overwrite: bool = False, *, directories: Sequence[str | Path] = ()
+) -> Iterator[list[Path]]:
+    """As `replacing`, for outputs that belong together: all are complete before one is renamed.
+
+    Args:
+        paths: The outputs to be.
+        overwrite: Whether those that exist may be replaced.
+        directories: Those of `paths` that are directories.
+
+    Raises:
+        OutputError: see `check_writable`; the disk is full; two paths are the same.
+    """
+    asked = {path: path in directories for path in paths}
+    for path, directory in asked.items():
+        check_writable(path, overwrite, directory=directory)
+    targets = [_resolve(path) for path in paths]
+    if len(set(targets)) < len(targets):
+        raise OutputError(f"{', '.join(map(str, paths))}: two outputs are the same file")
+    with ExitStack() as stack:
+        swaps = [_Swap(target, stack.enter_context(_folder_beside(target))) for target in targets]
+        try:
+            yield [swap.new for swap in swaps]
+            for swap in swaps:
+                _flush(swap.new)
+            for path, directory in asked.items():  # someone may have written there meanwhile
+                check_writable(path, overwrite, directory=directory)
+            _commit(swaps)
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise OutputError(f"{targets[0].parent}: {error.strerror}") from error
+            raise
+
+
+@dataclass
+class _Swap:
+    """One output on its way: `new` in the temporary folder, the old one put aside beside it."""
+
+    target: Path
+    folder: Path
+
+    @property
+    def new(self) -> Path:
+        return self.folder / self.target.name
+
+    @property
+    def old(self) -> Path:
+        return self.folder / "old"
+
+    def do(self) -> None:
+        if self.target.is_dir():
+            self.target.rename(self.old)
+        elif self.target.exists():
+            shutil.copymode(self.target, self.new)
+            _link(self.target, self.old)
+        self.new.replace(self.target)
+
+    def undo(self) -> None:
+        if not self.new.exists() and self.target.exists():  # the new one had got to its place
+            self.target.rename(self.new)
+        if self.old.exists():
+            self.old.replace(self.target)
+
+
+def _commit(swaps: Sequence[_Swap]) -> None:
+    for swap in swaps:
+        if not swap.new.exists():
+            raise OutputError(f"{swap.target}: nothing was written")
+    done: list[_Swap] = []
+    try:
+        for swap in swaps:
+            done.append(swap)
+            swap.do()
+    except BaseException:
+        for swap in reversed(done):
+            swap.undo()
+        raise
+    for folder in {swap.target.parent for swap in swaps}:
+        _flush_one(folder)
+
+
+def _link(target: Path, old: Path) -> None:
+    try:
+        os.link(target, old)
+    except OSError:  # a file system without hard links
+        shutil.copy2(target, old)
+
+
+@contextmanager
+def _folder_beside(target: Path) -> Iterator[Path]:
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=".tfcaffe-", suffix=".tmp", dir=target.parent))
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written: {error.strerror}") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def _flush(path: Path) -> None:
+    if path.is_dir():
+        for child in path.iterdir():
+            _flush(child)
+    if path.exists():
+        _flush_one(path)
+
+
+def _flush_one(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _resolve(path: str | Path) -> Path:
+    """The file that a link stands for, so that writing keeps the link."""
+    try:
+        return Path(path).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL in the name
+        raise OutputError(f"{path}: cannot be written: {error}") from error
