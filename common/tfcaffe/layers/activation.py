@@ -1,0 +1,171 @@
+"""Activations: one number in, one number out, whatever the layout.
+
+Source: the `.cpp` file of each type's name (relu_layer.cpp, power_layer.cpp, …).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tfcaffe.errors import NetError
+from tfcaffe.layers.base import (
+    Elementwise,
+    Layer,
+    Layout,
+    Layouts,
+    Param,
+    Shape,
+    register,
+    same,
+    simple,
+    vector,
+)
+from tfcaffe.layout import Pattern
+
+
+@register("ReLU")
+class ReLU(Elementwise):
+    """max(x, 0) + negative_slope · min(x, 0)."""
+
+    field = "relu_param"
+    reads = frozenset({"negative_slope"})
+    inert = frozenset({"engine"})
+
+
+@register("PReLU")
+class PReLU(Elementwise):
+    """max(x, 0) + slope · min(x, 0), a slope per channel (axis 1) or one for all."""
+
+    field = "prelu_param"
+    reads = frozenset({"channel_shared"})
+    inert = frozenset({"filler"})
+
+    def shapes(self, layer: Layer, bottoms: Sequence[Shape]) -> list[Shape]:
+        if len(bottoms[0]) < 2:
+            raise NetError(f"{layer}: needs a bottom of 2 axes or more, not {list(bottoms[0])}")
+        return [bottoms[0]]
+
+    def layouts(self, layer: Layer, bottoms: Sequence[Layout], tops: Sequence[Shape]) -> Layouts:
+        return same([simple(bottoms[0])], 1)
+
+    def params(self, layer: Layer, bottoms: Sequence[Layout]) -> list[Param]:
+        if self.options(layer).channel_shared:
+            return [Param("slope", (), Pattern("->"), "filler")]
+        return [Param("slope", *vector(int(bottoms[0].shape[1] or 0)), filler="filler")]
+
+
+@register("ELU")
+class ELU(Elementwise):
+    """x where x > 0, else alpha · (exp(x) - 1)."""
+
+    field = "elu_param"
+    reads = frozenset({"alpha"})
+
+
+@register("Sigmoid")
+class Sigmoid(Elementwise):
+    """1 / (1 + exp(-x))."""
+
+    field = "sigmoid_param"
+    inert = frozenset({"engine"})
+
+
+@register("TanH")
+class TanH(Elementwise):
+    """tanh(x)."""
+
+    field = "tanh_param"
+    inert = frozenset({"engine"})
+
+
+@register("AbsVal")
+class AbsVal(Elementwise):
+    """|x|; Caffe refuses it in place."""
+
+    def check(self, layer: Layer) -> None:
+        if layer.bottoms == layer.tops:
+            raise NetError(f"{layer}: Caffe does not run AbsVal in place; give it another top")
+
+
+@register("BNLL")
+class BNLL(Elementwise):
+    """log(1 + exp(x))."""
+
+
+@register("Power")
+class Power(Elementwise):
+    """(shift + scale · x) ^ power."""
+
+    field = "power_param"
+    reads = frozenset({"power", "scale", "shift"})
+
+
+@register("Exp")
+class Exp(Elementwise):
+    """base ^ (shift + scale · x); base -1 stands for e."""
+
+    field = "exp_param"
+    reads = frozenset({"base", "scale", "shift"})
+
+    def check(self, layer: Layer) -> None:
+        _check_base(layer, self.options(layer).base)
+
+
+@register("Log")
+class Log(Elementwise):
+    """The logarithm of shift + scale · x to a base; -1 stands for e."""
+
+    field = "log_param"
+    reads = frozenset({"base", "scale", "shift"})
+
+    def check(self, layer: Layer) -> None:
+        _check_base(layer, self.options(layer).base)
+
+
+@register("Clip")
+class Clip(Elementwise):
+    """min(max(x, clip.min), clip.max)."""
+
+    field = "clip_param"
+    reads = frozenset({"min", "max"})
+
+    def check(self, layer: Layer) -> None:
+        options = self.options(layer)
+        if not (options.HasField("min") and options.HasField("max")):
+            raise NetError(f"{layer}: clip_param needs both min and max")
+
+
+@register("Swish")
+class Swish(Elementwise):
+    """x · sigmoid(beta · x)."""
+
+    field = "swish_param"
+    reads = frozenset({"beta"})
+
+
+@register("Threshold")
+class Threshold(Elementwise):
+    """1 where x > threshold, else 0."""
+
+    field = "threshold_param"
+    reads = frozenset({"threshold"})
+
+
+@register("Dropout")
+class Dropout(Elementwise):
+    """The identity when testing; in training x · mask / (1 - dropout_ratio).
+
+    Forks have `scale_train`: false means that testing multiplies by 1 - dropout_ratio instead.
+    """
+
+    field = "dropout_param"
+    reads = frozenset({"dropout_ratio", "scale_train"})
+
+    def check(self, layer: Layer) -> None:
+        if not 0 <= self.options(layer).dropout_ratio < 1:
+            raise NetError(f"{layer}: dropout_ratio must be at least 0 and below 1")
+
+
+def _check_base(layer: Layer, base: float) -> None:
+    if base != -1 and base <= 0:
+        raise NetError(f"{layer}: base must be positive, or -1 for e; it is {base:g}")

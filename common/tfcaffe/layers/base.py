@@ -1,0 +1,248 @@
+"""What a layer family is: the base class of the files in this folder, and their registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from tfcaffe.errors import NetError, UnsupportedError, WeightsError
+from tfcaffe.layout import Layout, Pattern, Shape
+from tfcaffe.net import Layer
+
+_FAMILIES: dict[str, Family] = {}
+_T = TypeVar("_T", bound="type[Family]")
+
+
+@dataclass(frozen=True)
+class Param:
+    """One learnable blob of a layer.
+
+    Args:
+        role: the name that users see (`weights`, `bias`, `mean` …); empty for a blob that is
+            only a means of storing another (BatchNorm's factor).
+        shape: Caffe's shape.
+        layout: how TensorFlow holds it.
+        filler: the field of the layer's parameter message that holds its filler, if any.
+    """
+
+    role: str
+    shape: Shape
+    layout: Pattern
+    filler: str = ""
+
+
+@dataclass(frozen=True)
+class Layouts:
+    """What a layer needs its bottoms to lie like, and how its tops then lie."""
+
+    bottoms: tuple[Layout, ...]
+    tops: tuple[Layout, ...]
+
+
+class Family:
+    """A layer type's knowledge. Subclass it, set the class attributes, override what differs.
+
+    Attributes:
+        field: the field of LayerParameter that holds the type's own parameters.
+        reads: names of that message's fields that the rules here or the builders honour.
+        inert: names of fields that do not change what a trained net computes.
+        bottoms, tops: least and largest count; None is no limit.
+        source: whether its tops are the net's inputs.
+        spatial: whether it slides a kernel over its bottoms, which then lie channels last.
+        training_only: whether nothing but training needs it.
+    """
+
+    field: ClassVar[str] = ""
+    reads: ClassVar[frozenset[str]] = frozenset()
+    inert: ClassVar[frozenset[str]] = frozenset()
+    bottoms: ClassVar[tuple[int, int | None]] = (1, 1)
+    tops: ClassVar[tuple[int, int | None]] = (1, 1)
+    source: ClassVar[bool] = False
+    spatial: ClassVar[bool] = False
+    training_only: ClassVar[bool] = False
+
+    def source_shapes(self, layer: Layer) -> Sequence[Shape | None]:
+        """For a source: the shape of each top, None where the net does not say it."""
+        return [None] * len(layer.tops)
+
+    def options(self, layer: Layer) -> Any:
+        """The layer's own parameter message (an empty one where the net says nothing)."""
+        return getattr(layer.message, self.field)
+
+    def check(self, layer: Layer) -> None:
+        """Refuse what cannot be converted exactly, whatever the shapes are.
+
+        Raises:
+            UnsupportedError: a value that no rule here covers.
+            NetError: a layer that Caffe itself refuses.
+        """
+
+    def shapes(self, layer: Layer, bottoms: Sequence[Shape]) -> list[Shape]:
+        """Caffe's shapes of the tops. Default: each top as the first bottom."""
+        return [bottoms[0]] * len(layer.tops)
+
+    def layouts(self, layer: Layer, bottoms: Sequence[Layout], tops: Sequence[Shape]) -> Layouts:
+        """Layouts at this layer, all sizes known. Default: everything as Caffe has it."""
+        return Layouts(
+            tuple(Layout.caffe(b.shape) for b in bottoms), tuple(Layout.caffe(t) for t in tops)
+        )
+
+    def params(self, layer: Layer, bottoms: Sequence[Layout]) -> list[Param]:
+        """The layer's blobs in Caffe's order. Default: none."""
+        return []
+
+    def values(self, params: Sequence[Param], blobs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """The numbers behind the blobs by role, in Caffe's layout and the params' shapes."""
+        return {p.role: blob for p, blob in zip(params, blobs, strict=True) if p.role}
+
+    def macs(self, layer: Layer, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> int:
+        """Multiply-adds of one forward pass. Default: 0 (not a matrix product)."""
+        return 0
+
+
+class Elementwise(Family):
+    """A family whose tops have the first bottom's shape, in whatever layout that comes."""
+
+    def shapes(self, layer: Layer, bottoms: Sequence[Shape]) -> list[Shape]:
+        for i, bottom in enumerate(bottoms[1:], 1):
+            if bottom != bottoms[0]:
+                raise NetError(
+                    f"{layer}: bottom {layer.bottoms[i]!r} has shape {list(bottom)}, bottom "
+                    f"{layer.bottoms[0]!r} {list(bottoms[0])}; they must agree"
+                )
+        return [bottoms[0]] * len(layer.tops)
+
+    def layouts(self, layer: Layer, bottoms: Sequence[Layout], tops: Sequence[Shape]) -> Layouts:
+        return same(bottoms, len(layer.tops))
+
+
+def register(*types: str) -> Callable[[_T], _T]:
+    """Class decorator: the family of these Caffe types. Twice the same type is an error."""
+
+    def add(cls: _T) -> _T:
+        for name in types:
+            if name in _FAMILIES:
+                raise ValueError(f"layer type {name} is registered twice")
+            _FAMILIES[name] = cls()
+        return cls
+
+    return add
+
+
+def families() -> dict[str, Family]:
+    """All that has been registered so far."""
+    return _FAMILIES
+
+
+def same(bottoms: Sequence[Layout], tops: int) -> Layouts:
+    """All bottoms and tops in one layout: the bottoms' own where they agree."""
+    agreed = bottoms[0]
+    if any(b != agreed for b in bottoms):
+        agreed = Layout.natural(agreed.shape)
+    return Layouts((agreed,) * len(bottoms), (agreed,) * tops)
+
+
+def simple(layout: Layout) -> Layout:
+    """The layout itself if each Caffe axis is a dimension of its own, else the natural one."""
+    return layout if layout.simple else Layout.natural(layout.shape)
+
+
+def vector(size: int) -> tuple[Shape, Pattern]:
+    """Shape and layout of a blob with one number per channel."""
+    return (size,), Pattern("c -> c")
+
+
+def canonical_axis(layer: Layer, axis: int, rank: int, what: str = "axis") -> int:
+    """`axis` from the front; negative ones count from the end. Source: Blob::CanonicalAxisIndex.
+
+    Raises:
+        NetError: outside the blob.
+    """
+    if not -rank <= axis < rank:
+        raise NetError(f"{layer}: {what} {axis} is outside a blob of {rank} axes")
+    return axis % rank
+
+
+def check_layer(family: Family, layer: Layer) -> None:
+    """The rules that hold for every type: counts, and no field set that nobody reads.
+
+    Raises:
+        NetError, UnsupportedError
+    """
+    for what, names, (least, most) in (
+        ("bottom", layer.bottoms, family.bottoms),
+        ("top", layer.tops, family.tops),
+    ):
+        if len(names) < least or (most is not None and len(names) > most):
+            wanted = f"{least}" if least == most else f"{least} to {most or 'any number'}"
+            raise NetError(f"{layer}: has {len(names)} {what}s, the type takes {wanted}")
+    if family.field:
+        for descriptor, _ in family.options(layer).ListFields():
+            if descriptor.name not in family.reads and descriptor.name not in family.inert:
+                raise UnsupportedError(
+                    f"{layer}: field {family.field}.{descriptor.name} is not supported; "
+                    "remove it if it does not matter, or write a plugin for this layer"
+                )
+    family.check(layer)
+
+
+def check_blobs(
+    layer: Layer, params: Sequence[Param], blobs: Sequence[np.ndarray]
+) -> list[np.ndarray]:
+    """The layer's blobs in the shapes that the net gives them.
+
+    A stored shape fits as Caffe's own loading rule has it: equal, or legacy 4-D with leading 1s.
+    Source: Blob::ShapeEquals.
+
+    Raises:
+        WeightsError: another count, or a shape that does not fit; both are named.
+    """
+    if len(blobs) != len(params):
+        raise WeightsError(
+            f"{layer}: the weights file has {len(blobs)} blobs for it, the net wants "
+            f"{len(params)} ({', '.join(p.role or 'factor' for p in params)})"
+        )
+    fitted = []
+    for i, (param, blob) in enumerate(zip(params, blobs, strict=True)):
+        legacy = len(blob.shape) == 4 and tuple(blob.shape[: 4 - len(param.shape)]) == (1,) * (
+            4 - len(param.shape)
+        )
+        if blob.shape != param.shape and not (
+            legacy and blob.shape[4 - len(param.shape) :] == param.shape
+        ):
+            raise WeightsError(
+                f"{layer}: blob {i} ({param.role or 'factor'}) has shape {list(blob.shape)} in "
+                f"the weights file, the net wants {list(param.shape)}"
+            )
+        fitted.append(blob.reshape(param.shape))
+    return fitted
+
+
+def count(shape: Sequence[int]) -> int:
+    """Number of elements."""
+    return prod(shape)
+
+
+__all__ = [
+    "Elementwise",
+    "Family",
+    "Layer",
+    "Layout",
+    "Layouts",
+    "Param",
+    "Pattern",
+    "Shape",
+    "canonical_axis",
+    "check_blobs",
+    "check_layer",
+    "count",
+    "families",
+    "register",
+    "same",
+    "simple",
+    "vector",
+]

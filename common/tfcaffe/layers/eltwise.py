@@ -1,0 +1,31 @@
+"""Eltwise. Source: eltwise_layer.cpp."""
+
+from __future__ import annotations
+
+from tfcaffe.errors import NetError
+from tfcaffe.layers.base import Elementwise, Layer, register
+
+PROD, SUM, MAX = 0, 1, 2
+
+
+@register("Eltwise")
+class Eltwise(Elementwise):
+    """Product, sum with coefficients, or maximum of bottoms of one shape; nothing broadcasts.
+
+    Coefficients count for SUM only: with PROD Caffe refuses them, with MAX it ignores them.
+    """
+
+    field = "eltwise_param"
+    reads = frozenset({"operation", "coeff"})
+    inert = frozenset({"stable_prod_grad"})
+    bottoms = (2, None)
+
+    def check(self, layer: Layer) -> None:
+        options = self.options(layer)
+        if options.coeff and len(options.coeff) != len(layer.bottoms):
+            raise NetError(
+                f"{layer}: {len(options.coeff)} coeff for {len(layer.bottoms)} bottoms; give one "
+                "for each"
+            )
+        if options.coeff and options.operation == PROD:
+            raise NetError(f"{layer}: coeff goes with SUM, not with PROD")

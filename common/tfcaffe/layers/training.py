@@ -1,0 +1,65 @@
+"""Layers that a net needs for training only: losses, Accuracy and Silence.
+
+They are dropped with a note. A loss layer's own top is a number per batch that no user of the
+converted model reads. Source: loss_layer.cpp and its children, accuracy_layer.cpp,
+silence_layer.cpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tfcaffe.layers.base import Family, Layer, Shape, canonical_axis, register
+
+
+class _TrainingOnly(Family):
+    bottoms = (1, None)
+    tops = (0, None)
+    training_only = True
+
+
+@register(
+    "ContrastiveLoss",
+    "EuclideanLoss",
+    "HDF5Output",
+    "HingeLoss",
+    "InfogainLoss",
+    "MultinomialLogisticLoss",
+    "SigmoidCrossEntropyLoss",
+)
+class Loss(_TrainingOnly):
+    """A number that says how far the outputs are from the labels."""
+
+    def shapes(self, layer: Layer, bottoms: Sequence[Shape]) -> list[Shape]:
+        return [()] * len(layer.tops)
+
+
+@register("SoftmaxWithLoss")
+class SoftmaxWithLoss(_TrainingOnly):
+    """A loss; its second top is the softmax of its first bottom."""
+
+    def shapes(self, layer: Layer, bottoms: Sequence[Shape]) -> list[Shape]:
+        return [(), bottoms[0]][: len(layer.tops)]
+
+
+@register("Accuracy")
+class Accuracy(_TrainingOnly):
+    """The share of right answers; its second top has it per class."""
+
+    field = "accuracy_param"
+    reads = frozenset({"axis"})
+    inert = frozenset({"top_k", "ignore_label"})
+
+    def shapes(self, layer: Layer, bottoms: Sequence[Shape]) -> list[Shape]:
+        axis = canonical_axis(layer, self.options(layer).axis, len(bottoms[0]))
+        return [(), (bottoms[0][axis],)][: len(layer.tops)]
+
+
+@register("Silence")
+class Silence(_TrainingOnly):
+    """Swallows blobs that nobody wants, so that Caffe does not print them."""
+
+    tops = (0, 0)
+
+    def shapes(self, layer: Layer, bottoms: Sequence[Shape]) -> list[Shape]:
+        return []

@@ -1,0 +1,173 @@
+"""A Caffe net as a list of layers whose bottoms know which layer made them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from tfcaffe.errors import NetError, UsageError
+
+
+class Ref(NamedTuple):
+    """One version of a blob: the `top`-th top of the `layer`-th layer."""
+
+    layer: int
+    top: int
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of the net, as its prototxt says it in V2 terms.
+
+    Args:
+        message: its LayerParameter.
+        line: where it begins in its prototxt, if known.
+    """
+
+    name: str
+    type: str
+    bottoms: tuple[str, ...]
+    tops: tuple[str, ...]
+    message: Any = field(repr=False, compare=False)
+    line: int | None = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        where = f", line {self.line}" if self.line else ""
+        return f"layer {self.name!r} ({self.type}{where})"
+
+
+@dataclass(frozen=True)
+class Net:
+    """Layers in order, wired: a blob's name always means its latest writer.
+
+    Args:
+        sources: for every layer, who made each of its bottoms.
+        outputs: the blobs that the net answers with, by name, in order.
+        notes: what was decided on the way, for the user.
+    """
+
+    name: str
+    layers: tuple[Layer, ...]
+    sources: tuple[tuple[Ref, ...], ...]
+    outputs: tuple[tuple[str, Ref], ...]
+    path: str = "<net>"
+    notes: tuple[str, ...] = ()
+
+    def with_layers(self, layers: Iterable[Layer], *notes: str) -> Net:
+        """The same net with other layers, wired anew, and these notes added."""
+        return wire(layers, name=self.name, path=self.path, notes=(*self.notes, *notes))
+
+    def with_outputs(self, names: Sequence[str]) -> Net:
+        """The net cut at these blobs: only what they need is kept, and they are its outputs.
+
+        Raises:
+            UsageError: no such blob; the nearest names are shown.
+        """
+        versions = {
+            top: Ref(i, t) for i, la in enumerate(self.layers) for t, top in enumerate(la.tops)
+        }
+        for name in names:
+            if name not in versions:
+                near = difflib.get_close_matches(name, versions, n=3) or sorted(versions)[:5]
+                raise UsageError(f"{self.path} has no blob {name!r} (near: {', '.join(near)})")
+        needed = self._ancestors(versions[name].layer for name in names)
+        cut = self.with_layers(la for i, la in enumerate(self.layers) if i in needed)
+        moved = {old: new for new, old in enumerate(sorted(needed))}
+        wanted = {n: Ref(moved[versions[n].layer], versions[n].top) for n in names}
+        return replace(cut, outputs=tuple(wanted.items()))
+
+    def consumers(self) -> dict[Ref, list[int]]:
+        """Which layers read each version of a blob."""
+        readers: dict[Ref, list[int]] = {}
+        for i, refs in enumerate(self.sources):
+            for ref in refs:
+                readers.setdefault(ref, []).append(i)
+        return readers
+
+    def _ancestors(self, roots: Iterable[int]) -> set[int]:
+        needed: set[int] = set()
+        stack = list(roots)
+        while stack:
+            layer = stack.pop()
+            if layer not in needed:
+                needed.add(layer)
+                stack += [ref.layer for ref in self.sources[layer]]
+        return needed
+
+
+def from_message(
+    message: Any, lines: Sequence[int | None] = (), path: str = "<net>", notes: Sequence[str] = ()
+) -> Net:
+    """A net of a V2 NetParameter that has been filtered for its phase.
+
+    Args:
+        lines: the line of each layer, where known.
+
+    Raises:
+        NetError: unknown bottoms, tops or layers with one name, no layers.
+    """
+    layers = [
+        Layer(m.name, m.type, tuple(m.bottom), tuple(m.top), m, line)
+        for m, line in zip(message.layer, lines or [None] * len(message.layer), strict=True)
+    ]
+    return wire(layers, name=message.name, path=path, notes=tuple(notes))
+
+
+def wire(
+    layers: Iterable[Layer], *, name: str = "", path: str = "<net>", notes: tuple[str, ...] = ()
+) -> Net:
+    """Connect layers by blob names, under Caffe's rules.
+
+    A top may repeat a name only in place: the same index among its own bottoms. What no layer
+    reads is an output. Source: Net::AppendTop, Net::AppendBottom.
+
+    Raises:
+        NetError: all contradictions of the first kind met, by layer.
+    """
+    layers = tuple(layers)
+    latest: dict[str, Ref] = {}
+    unread: dict[Ref, str] = {}
+    sources: list[tuple[Ref, ...]] = []
+    names: dict[str, Layer] = {}
+    for i, layer in enumerate(layers):
+        if layer.name in names:
+            raise NetError(
+                f"{path}: {layer} has the name of an earlier {names[layer.name]}; weights are "
+                "found by name, so rename one of them"
+            )
+        names[layer.name] = layer
+        refs = []
+        for bottom in layer.bottoms:
+            if bottom not in latest:
+                raise NetError(_unknown_bottom(path, layer, bottom, layers[i + 1 :], latest))
+            refs.append(latest[bottom])
+            unread.pop(latest[bottom], None)
+        for t, top in enumerate(layer.tops):
+            in_place = t < len(layer.bottoms) and layer.bottoms[t] == top
+            if top in latest and not in_place:
+                first = layers[latest[top].layer]
+                raise NetError(
+                    f"{path}: top {top!r} of {layer} is already made by {first}; only an in-place "
+                    "layer (the same name as bottom and top) may write a blob again"
+                )
+            latest[top] = Ref(i, t)
+            unread[latest[top]] = top
+        sources.append(tuple(refs))
+    outputs = tuple((top, ref) for ref, top in unread.items())
+    return Net(name, layers, tuple(sources), outputs, path, notes)
+
+
+def _unknown_bottom(
+    path: str, layer: Layer, bottom: str, later: Sequence[Layer], known: Iterable[str]
+) -> str:
+    maker = next((la for la in later if bottom in la.tops), None)
+    if maker is not None:
+        return (
+            f"{path}: bottom {bottom!r} of {layer} is only made by the later {maker}; Caffe runs "
+            "layers in order, so move it up (a cycle cannot be converted)"
+        )
+    near = difflib.get_close_matches(bottom, known, n=3)
+    hint = f"; near: {', '.join(near)}" if near else ""
+    return f"{path}: {layer} reads the blob {bottom!r}, which no layer makes{hint}"
