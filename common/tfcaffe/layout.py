@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -265,7 +266,7 @@ def _normal(sizes: list[int], axes: list[list[int]], runs: list[list[int]]) -> L
     merged_axes: list[list[int]] = []
     number: dict[int, int] = {}
     count = 0
-    follows = {b for run in runs for a, b in zip(run, run[1:], strict=False) if b == a + 1}
+    follows = {b for run in runs for a, b in pairwise(run) if b == a + 1}
     for axis in axes:
         merged: list[int] = []
         for i in axis:

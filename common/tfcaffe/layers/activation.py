@@ -15,6 +15,7 @@ from tfcaffe.layers.base import (
     Layouts,
     Param,
     Shape,
+    fields,
     register,
     same,
     simple,
@@ -28,8 +29,8 @@ class ReLU(Elementwise):
     """max(x, 0) + negative_slope · min(x, 0)."""
 
     field = "relu_param"
-    reads = frozenset({"negative_slope"})
-    inert = frozenset({"engine"})
+    reads = fields("negative_slope")
+    inert = fields("engine")
 
 
 @register("PReLU")
@@ -37,8 +38,8 @@ class PReLU(Elementwise):
     """max(x, 0) + slope · min(x, 0), a slope per channel (axis 1) or one for all."""
 
     field = "prelu_param"
-    reads = frozenset({"channel_shared"})
-    inert = frozenset({"filler"})
+    reads = fields("channel_shared")
+    inert = fields("filler")
 
     def shapes(self, layer: Layer, bottoms: Sequence[Shape]) -> list[Shape]:
         if len(bottoms[0]) < 2:
@@ -59,7 +60,7 @@ class ELU(Elementwise):
     """x where x > 0, else alpha · (exp(x) - 1)."""
 
     field = "elu_param"
-    reads = frozenset({"alpha"})
+    reads = fields("alpha")
 
 
 @register("Sigmoid")
@@ -67,7 +68,7 @@ class Sigmoid(Elementwise):
     """1 / (1 + exp(-x))."""
 
     field = "sigmoid_param"
-    inert = frozenset({"engine"})
+    inert = fields("engine")
 
 
 @register("TanH")
@@ -75,7 +76,7 @@ class TanH(Elementwise):
     """tanh(x)."""
 
     field = "tanh_param"
-    inert = frozenset({"engine"})
+    inert = fields("engine")
 
 
 @register("AbsVal")
@@ -97,7 +98,7 @@ class Power(Elementwise):
     """(shift + scale · x) ^ power."""
 
     field = "power_param"
-    reads = frozenset({"power", "scale", "shift"})
+    reads = fields("power scale shift")
 
 
 @register("Exp")
@@ -105,7 +106,7 @@ class Exp(Elementwise):
     """base ^ (shift + scale · x); base -1 stands for e."""
 
     field = "exp_param"
-    reads = frozenset({"base", "scale", "shift"})
+    reads = fields("base scale shift")
 
     def check(self, layer: Layer) -> None:
         _check_base(layer, self.options(layer).base)
@@ -116,7 +117,7 @@ class Log(Elementwise):
     """The logarithm of shift + scale · x to a base; -1 stands for e."""
 
     field = "log_param"
-    reads = frozenset({"base", "scale", "shift"})
+    reads = fields("base scale shift")
 
     def check(self, layer: Layer) -> None:
         _check_base(layer, self.options(layer).base)
@@ -127,7 +128,7 @@ class Clip(Elementwise):
     """min(max(x, clip.min), clip.max)."""
 
     field = "clip_param"
-    reads = frozenset({"min", "max"})
+    reads = fields("min max")
 
     def check(self, layer: Layer) -> None:
         options = self.options(layer)
@@ -140,7 +141,7 @@ class Swish(Elementwise):
     """x · sigmoid(beta · x)."""
 
     field = "swish_param"
-    reads = frozenset({"beta"})
+    reads = fields("beta")
 
 
 @register("Threshold")
@@ -148,7 +149,7 @@ class Threshold(Elementwise):
     """1 where x > threshold, else 0."""
 
     field = "threshold_param"
-    reads = frozenset({"threshold"})
+    reads = fields("threshold")
 
 
 @register("Dropout")
@@ -159,7 +160,7 @@ class Dropout(Elementwise):
     """
 
     field = "dropout_param"
-    reads = frozenset({"dropout_ratio", "scale_train"})
+    reads = fields("dropout_ratio scale_train")
 
     def check(self, layer: Layer) -> None:
         if not 0 <= self.options(layer).dropout_ratio < 1:

@@ -6,6 +6,7 @@ Source: the `.cpp` file of each type's name.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import prod
 
 from tfcaffe.errors import NetError
@@ -17,6 +18,7 @@ from tfcaffe.layers.base import (
     Layouts,
     Shape,
     canonical_axis,
+    fields,
     register,
     same,
     simple,
@@ -28,8 +30,8 @@ class Softmax(Elementwise):
     """exp(x) / sum of exp(x) along `axis` (1: per pixel over the channels)."""
 
     field = "softmax_param"
-    reads = frozenset({"axis"})
-    inert = frozenset({"engine"})
+    reads = fields("axis")
+    inert = fields("engine")
 
     def axis(self, layer: Layer, rank: int) -> int:
         """The axis along which the results sum to 1."""
@@ -48,7 +50,7 @@ class Concat(Family):
     """Bottoms joined along `axis`; all their other sizes agree."""
 
     field = "concat_param"
-    reads = frozenset({"axis", "concat_dim"})
+    reads = fields("axis concat_dim")
     bottoms = (1, None)
 
     def axis(self, layer: Layer, rank: int) -> int:
@@ -82,7 +84,7 @@ class Slice(Family):
     """One bottom cut along `axis` at `slice_point`, or into equal parts."""
 
     field = "slice_param"
-    reads = frozenset({"axis", "slice_point", "slice_dim"})
+    reads = fields("axis slice_point slice_dim")
     tops = (1, None)
 
     def axis(self, layer: Layer, rank: int) -> int:
@@ -97,7 +99,7 @@ class Slice(Family):
                 raise NetError(f"{layer}: cuts an axis of {size} into {tops} parts that differ")
             return [i * size // tops for i in range(1, tops)]
         bounds = [0, *points, size]
-        if len(points) != tops - 1 or any(a >= b for a, b in zip(bounds, bounds[1:], strict=False)):
+        if len(points) != tops - 1 or any(a >= b for a, b in pairwise(bounds)):
             raise NetError(
                 f"{layer}: slice_point {points} must be {tops - 1} rising numbers between 0 and "
                 f"{size}"
@@ -109,8 +111,7 @@ class Slice(Family):
         axis = self.axis(layer, len(bottom))
         bounds = [0, *self.points(layer, bottom[axis]), bottom[axis]]
         return [
-            (*bottom[:axis], end - start, *bottom[axis + 1 :])
-            for start, end in zip(bounds, bounds[1:], strict=False)
+            (*bottom[:axis], end - start, *bottom[axis + 1 :]) for start, end in pairwise(bounds)
         ]
 
     def layouts(self, layer: Layer, bottoms: Sequence[Layout], tops: Sequence[Shape]) -> Layouts:
@@ -123,7 +124,7 @@ class Tile(Family):
     """The bottom repeated `tiles` times along `axis`."""
 
     field = "tile_param"
-    reads = frozenset({"axis", "tiles"})
+    reads = fields("axis tiles")
 
     def check(self, layer: Layer) -> None:
         if self.options(layer).tiles < 1:
@@ -148,7 +149,7 @@ class Reduction(Family):
     """SUM, ASUM, SUMSQ or MEAN over all axes from `axis` on, which go away; times `coeff`."""
 
     field = "reduction_param"
-    reads = frozenset({"operation", "axis", "coeff"})
+    reads = fields("operation axis coeff")
 
     def axis(self, layer: Layer, rank: int) -> int:
         """The first axis that goes away."""
@@ -171,7 +172,7 @@ class ArgMax(Family):
     """
 
     field = "argmax_param"
-    reads = frozenset({"out_max_val", "top_k", "axis"})
+    reads = fields("out_max_val top_k axis")
 
     def axis(self, layer: Layer, rank: int) -> int | None:
         """The axis, or None for everything but the batch."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -151,6 +150,11 @@ def simple(layout: Layout) -> Layout:
     return layout if layout.simple else Layout.natural(layout.shape)
 
 
+def fields(names: str) -> frozenset[str]:
+    """Field names, written with spaces between them."""
+    return frozenset(names.split())
+
+
 def vector(size: int) -> tuple[Shape, Pattern]:
     """Shape and layout of a blob with one number per channel."""
     return (size,), Pattern("c -> c")
@@ -222,11 +226,6 @@ def check_blobs(
     return fitted
 
 
-def count(shape: Sequence[int]) -> int:
-    """Number of elements."""
-    return prod(shape)
-
-
 __all__ = [
     "Elementwise",
     "Family",
@@ -239,8 +238,8 @@ __all__ = [
     "canonical_axis",
     "check_blobs",
     "check_layer",
-    "count",
     "families",
+    "fields",
     "register",
     "same",
     "simple",

@@ -8,7 +8,17 @@ from math import prod
 from tfcaffe import geometry
 from tfcaffe.errors import NetError, UnsupportedError
 from tfcaffe.geometry import Geometry
-from tfcaffe.layers.base import Family, Layer, Layout, Layouts, Param, Shape, register, vector
+from tfcaffe.layers.base import (
+    Family,
+    Layer,
+    Layout,
+    Layouts,
+    Param,
+    Shape,
+    fields,
+    register,
+    vector,
+)
 from tfcaffe.layout import Pattern
 
 _SPATIAL = {1: "w", 2: "h w", 3: "d h w"}
@@ -18,25 +28,11 @@ class _Kernel(Family):
     """What both directions of a convolution share. Every bottom goes through the same weights."""
 
     field = "convolution_param"
-    reads = frozenset(
-        [
-            "num_output",
-            "bias_term",
-            "pad",
-            "kernel_size",
-            "stride",
-            "dilation",
-            "pad_h",
-            "pad_w",
-            "kernel_h",
-            "kernel_w",
-            "stride_h",
-            "stride_w",
-            "group",
-            "axis",
-        ]
+    reads = fields(
+        "num_output bias_term pad kernel_size stride dilation pad_h "
+        "pad_w kernel_h kernel_w stride_h stride_w group axis"
     )
-    inert = frozenset(["weight_filler", "bias_filler", "engine", "force_nd_im2col"])
+    inert = fields("weight_filler bias_filler engine force_nd_im2col")
     bottoms = (1, None)
     tops = (1, None)
     spatial = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tfcaffe.errors import NetError
-from tfcaffe.layers.base import Elementwise, Layer, register
+from tfcaffe.layers.base import Elementwise, Layer, fields, register
 
 PROD, SUM, MAX = 0, 1, 2
 
@@ -16,8 +16,8 @@ class Eltwise(Elementwise):
     """
 
     field = "eltwise_param"
-    reads = frozenset({"operation", "coeff"})
-    inert = frozenset({"stable_prod_grad"})
+    reads = fields("operation coeff")
+    inert = fields("stable_prod_grad")
     bottoms = (2, None)
 
     def check(self, layer: Layer) -> None:

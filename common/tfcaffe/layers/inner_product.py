@@ -14,6 +14,7 @@ from tfcaffe.layers.base import (
     Param,
     Shape,
     canonical_axis,
+    fields,
     register,
     vector,
 )
@@ -28,8 +29,8 @@ class InnerProduct(Family):
     """
 
     field = "inner_product_param"
-    reads = frozenset(["num_output", "bias_term", "axis", "transpose"])
-    inert = frozenset(["weight_filler", "bias_filler"])
+    reads = fields("num_output bias_term axis transpose")
+    inert = fields("weight_filler bias_filler")
 
     def check(self, layer: Layer) -> None:
         if self.options(layer).num_output < 1:
@@ -77,8 +78,8 @@ class Embed(Family):
     """Rows of a table looked up by index (a float that is cast); weights are `[input_dim, N]`."""
 
     field = "embed_param"
-    reads = frozenset(["num_output", "input_dim", "bias_term"])
-    inert = frozenset(["weight_filler", "bias_filler"])
+    reads = fields("num_output input_dim bias_term")
+    inert = fields("weight_filler bias_filler")
 
     def check(self, layer: Layer) -> None:
         options = self.options(layer)

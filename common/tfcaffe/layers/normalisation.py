@@ -15,6 +15,7 @@ from tfcaffe.layers.base import (
     Layouts,
     Param,
     Shape,
+    fields,
     register,
     same,
     simple,
@@ -33,8 +34,8 @@ class BatchNorm(Elementwise):
     """
 
     field = "batch_norm_param"
-    reads = frozenset({"use_global_stats", "eps"})
-    inert = frozenset({"moving_average_fraction"})
+    reads = fields("use_global_stats eps")
+    inert = fields("moving_average_fraction")
 
     def check(self, layer: Layer) -> None:
         options = self.options(layer)
@@ -72,8 +73,8 @@ class LRN(Family):
     """
 
     field = "lrn_param"
-    reads = frozenset(["local_size", "alpha", "beta", "norm_region", "k"])
-    inert = frozenset({"engine"})
+    reads = fields("local_size alpha beta norm_region k")
+    inert = fields("engine")
 
     def check(self, layer: Layer) -> None:
         options = self.options(layer)
@@ -94,7 +95,7 @@ class MVN(Family):
     """(x - mean) / (std + eps) over H and W, or over C, H and W; eps is added after the root."""
 
     field = "mvn_param"
-    reads = frozenset(["normalize_variance", "across_channels", "eps"])
+    reads = fields("normalize_variance across_channels eps")
 
     def shapes(self, layer: Layer, bottoms: Sequence[Shape]) -> list[Shape]:
         if len(bottoms[0]) != 4:

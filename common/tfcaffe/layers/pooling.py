@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from tfcaffe import geometry
 from tfcaffe.errors import NetError, UnsupportedError
 from tfcaffe.geometry import Geometry
-from tfcaffe.layers.base import Family, Layer, Layout, Layouts, Shape, register
+from tfcaffe.layers.base import Family, Layer, Layout, Layouts, Shape, fields, register
 
 MAX, AVE = 0, 1
 
@@ -20,24 +20,11 @@ class Pooling(Family):
     """MAX and AVE over windows; global, ceil and floor rounding, any pad smaller than a kernel."""
 
     field = "pooling_param"
-    reads = frozenset(
-        [
-            "pool",
-            "pad",
-            "pad_h",
-            "pad_w",
-            "kernel_size",
-            "kernel_h",
-            "kernel_w",
-            "stride",
-            "stride_h",
-            "stride_w",
-            "global_pooling",
-            "round_mode",
-            "ceil_mode",
-        ]
+    reads = fields(
+        "pool pad pad_h pad_w kernel_size kernel_h "
+        "kernel_w stride stride_h stride_w global_pooling round_mode ceil_mode"
     )
-    inert = frozenset({"engine"})
+    inert = fields("engine")
     tops = (1, 2)
     spatial = True
 

@@ -16,6 +16,7 @@ from tfcaffe.layers.base import (
     Param,
     Shape,
     canonical_axis,
+    fields,
     register,
     simple,
 )
@@ -24,8 +25,8 @@ from tfcaffe.layers.base import (
 class _Coefficient(Family):
     """A coefficient over the axes from `axis` on: a blob, or the second bottom."""
 
-    reads = frozenset(["axis", "num_axes", "bias_term"])
-    inert = frozenset(["filler", "bias_filler"])
+    reads = fields("axis num_axes bias_term")
+    inert = fields("filler bias_filler")
     bottoms = (1, 2)
 
     def span(self, layer: Layer, shape: Sequence[int | None], rank: int | None) -> tuple[int, int]:
@@ -91,7 +92,7 @@ class Bias(_Coefficient):
     """x + bias, a blob or the second bottom."""
 
     field = "bias_param"
-    reads = frozenset(["axis", "num_axes"])
+    reads = fields("axis num_axes")
 
     def params(self, layer: Layer, bottoms: Sequence[Layout]) -> list[Param]:
         return [self._param(layer, "bias", "filler", bottoms)] if len(bottoms) == 1 else []

@@ -17,6 +17,7 @@ from tfcaffe.layers.base import (
     Layouts,
     Shape,
     canonical_axis,
+    fields,
     register,
     simple,
 )
@@ -40,7 +41,7 @@ class Reshape(_Reshaped):
     """`shape` over the axes from `axis` on: 0 copies the bottom's size, one -1 is what is left."""
 
     field = "reshape_param"
-    reads = frozenset({"shape", "axis", "num_axes"})
+    reads = fields("shape axis num_axes")
 
     def shapes(self, layer: Layer, bottoms: Sequence[Shape]) -> list[Shape]:
         options, bottom = self.options(layer), bottoms[0]
@@ -82,7 +83,7 @@ class Flatten(_Reshaped):
     """The axes from `axis` to `end_axis` as one."""
 
     field = "flatten_param"
-    reads = frozenset({"axis", "end_axis"})
+    reads = fields("axis end_axis")
 
     def shapes(self, layer: Layer, bottoms: Sequence[Shape]) -> list[Shape]:
         options, bottom = self.options(layer), bottoms[0]
@@ -98,7 +99,7 @@ class Crop(Family):
     """The first bottom cut to the second's sizes from `axis` on, beginning at `offset`."""
 
     field = "crop_param"
-    reads = frozenset({"axis", "offset"})
+    reads = fields("axis offset")
     bottoms = (2, 2)
 
     def offsets(self, layer: Layer, rank: int) -> list[int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tfcaffe.errors import NetError
-from tfcaffe.layers.base import Family, Layer, Layout, Param, Shape, register
+from tfcaffe.layers.base import Family, Layer, Layout, Param, Shape, fields, register
 
 
 class _Source(Family):
@@ -26,7 +26,7 @@ class Input(_Source):
     """Shapes as written: one for each top, or one for all."""
 
     field = "input_param"
-    reads = frozenset({"shape"})
+    reads = fields("shape")
 
     def source_shapes(self, layer: Layer) -> Sequence[Shape | None]:
         shapes = [tuple(shape.dim) for shape in self.options(layer).shape]
@@ -92,7 +92,7 @@ class Parameter(Family):
     """A learnable blob as a top."""
 
     field = "parameter_param"
-    reads = frozenset({"shape"})
+    reads = fields("shape")
     bottoms = (0, 0)
 
     def shapes(self, layer: Layer, bottoms: Sequence[Shape]) -> list[Shape]:

@@ -8,13 +8,14 @@ silence_layer.cpp.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
-from tfcaffe.layers.base import Family, Layer, Shape, canonical_axis, register
+from tfcaffe.layers.base import Family, Layer, Shape, canonical_axis, fields, register
 
 
 class _TrainingOnly(Family):
     bottoms = (1, None)
-    tops = (0, None)
+    tops: ClassVar[tuple[int, int | None]] = (0, None)
     training_only = True
 
 
@@ -47,8 +48,8 @@ class Accuracy(_TrainingOnly):
     """The share of right answers; its second top has it per class."""
 
     field = "accuracy_param"
-    reads = frozenset({"axis"})
-    inert = frozenset({"top_k", "ignore_label"})
+    reads = fields("axis")
+    inert = fields("top_k ignore_label")
 
     def shapes(self, layer: Layer, bottoms: Sequence[Shape]) -> list[Shape]:
         axis = canonical_axis(layer, self.options(layer).axis, len(bottoms[0]))
