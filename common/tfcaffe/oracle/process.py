@@ -44,10 +44,8 @@ class Worker:
         self._explain = explain
         self._process: subprocess.Popen[str] | None = None
         self._hello: dict[str, Any] = {}
-        # Opened for appending, so that it can be emptied before each job.
-        self._stderr = tempfile.TemporaryFile(  # noqa: SIM115 (closed by close)
-            "a+", encoding="utf-8", errors="replace"
-        )
+        # Unbuffered, since the child writes it; both share one file position.
+        self._stderr = tempfile.TemporaryFile("w+b", buffering=0)  # noqa: SIM115 (see close)
 
     def hello(self) -> dict[str, Any]:
         """What the process said when it started: its version and the like.
@@ -74,7 +72,8 @@ class Worker:
             raise OracleError(f"{self._title} died on {subject}: {self._cause(process)}")
         reply: dict[str, Any] = json.loads(answer)
         if "error" in reply:
-            raise OracleError(f"{self._title} failed on {subject}: {reply['error']}")
+            words = "\n".join(filter(None, [reply["error"], self._words()]))
+            raise OracleError(f"{self._title} failed on {subject}: {words}")
         return reply
 
     def close(self) -> None:
@@ -117,7 +116,8 @@ class Worker:
             slow.set()
             process.kill()
 
-        self._stderr.truncate(0)
+        self._stderr.seek(0)
+        self._stderr.truncate()
         timer = threading.Timer(timeout, kill)
         timer.daemon = True
         timer.start()
@@ -147,9 +147,13 @@ class Worker:
             process.stdin.close()
 
     def _cause(self, process: subprocess.Popen[str]) -> str:
-        self._stderr.seek(0)
-        words = self._explain(self._stderr.read())
+        words = self._words()
         code = process.returncode
         if words or code is None:
             return words
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+
+    def _words(self) -> str:
+        """What the process has said on stderr since the job began."""
+        self._stderr.seek(0)
+        return self._explain(self._stderr.read().decode("utf-8", errors="replace"))

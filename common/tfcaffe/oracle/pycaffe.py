@@ -58,7 +58,7 @@ def explain(stderr: str) -> str:
             words.append(f"{match['message']} ({match['place']})")
         elif match := PROTOBUF_LINE.match(line):
             words.append(match["message"])
-        elif words:  # a message may go on over several lines
+        elif words and "InitGoogleLogging" not in line:  # a message goes on over several lines
             words.append(line)
     return "\n".join(words) or last_words(stderr)
 
