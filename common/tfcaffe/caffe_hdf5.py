@@ -37,10 +37,8 @@ def read(path: Path) -> Weights:
     identity, buffer = map_file(path)
     layers: dict[str, LayerBlobs] = {}
     with _opened(path) as file:
-        if not isinstance(file.get(_ROOT), _group_class()):
-            raise FileFormatError(
-                f"{path}: is HDF5 without a group /{_ROOT}: not of Caffe's making"
-            )
+        if not isinstance(file.get(_ROOT), type(file["/"])):
+            raise FileFormatError(f"{path}: is HDF5, but not Caffe's: it has no group /{_ROOT}")
         for name, group in _layer_groups(path, file[_ROOT]):
             layers[name] = _read_layer(identity, buffer, name, group)
     if not layers:
@@ -80,12 +78,6 @@ def write(path: str | Path, layers: Iterable[LayerBlobs], *, overwrite: bool = F
                     group.create_dataset(str(index), data=as_float32(layer, index))
 
 
-def _group_class() -> Any:
-    import h5py
-
-    return h5py.Group
-
-
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """The file, with whatever HDF5 raises on damaged ones turned into our error."""
@@ -99,7 +91,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _layer_groups(path: Path, root: Any) -> Iterator[tuple[str, Any]]:
-    """Groups that hold data sets or nothing, by their path below the root; in the file's order.
+    """Groups that hold data sets or nothing, by their path below the root.
 
     A group of groups only is the part of a name before a "/". Iterative, and every group is taken
     once, so that neither deep nor circular files do harm.
@@ -122,12 +114,7 @@ def _layer_groups(path: Path, root: Any) -> Iterator[tuple[str, Any]]:
             raise FileFormatError(f"{path}: group /{_ROOT}/{name} comes twice or lies too deep")
         seen.add(address)
         children = list(item)
-        groups = [
-            child
-            for child in children
-            if isinstance(item.get(child, getclass=True), type)
-            and issubclass(item.get(child, getclass=True), h5py.Group)
-        ]
+        groups = [each for each in children if item.get(each, getclass=True) is h5py.Group]
         if len(groups) < len(children) or not children:
             yield name, item
         waiting += [(f"{name}/{child}", item, child) for child in reversed(groups)]
@@ -138,7 +125,7 @@ def _read_layer(identity: FileIdentity, buffer: mmap.mmap, name: str, group: Any
 
     found: dict[int, Blob] = {}
     for key in group:
-        if issubclass(group.get(key, getclass=True), h5py.Group):
+        if group.get(key, getclass=True) is h5py.Group:
             continue
         where = f"{identity.path}: layer {name!r}, blob {key!r}"
         if not key.isascii() or not key.isdecimal() or key != str(int(key[:9])):

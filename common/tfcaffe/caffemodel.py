@@ -1,23 +1,42 @@
-"""Reads `.caffemodel` files of every generation in place: each blob is a view of the mapped file.
+"""`.caffemodel` files: every generation is read in place, V2 is written, one blob at a time.
 
-A file holds NetParameter with V2 layers (`layer`), V1 layers (`layers`) or V1 layers around V0
-ones (`layers.layer`); names, types and blobs are all that is read here, and on these all forks
-agree. Source of the field numbers: BVLC's caffe.proto.
+A file is a NetParameter with V2 layers (`layer`), V1 layers (`layers`) or V1 layers around V0 ones
+(`layers.layer`). Names, types and blobs are all that is read here, on which all forks agree; each
+blob is a view of the mapped file. Source of the field numbers: BVLC's caffe.proto.
 """
 
+import logging
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
-from tfcaffe.blob_proto import read_blob
+from tfcaffe.blob_proto import DATA, SHAPE, SHAPE_DIM, read_blob
 from tfcaffe.errors import FileFormatError
 from tfcaffe.input import map_file
 from tfcaffe.layer_types import v0_type, v1_type
-from tfcaffe.weights import Blobs, LayerBlobs, Weights
-from tfcaffe.wire import Buffer, Field, WireError, WireType, append, fields
+from tfcaffe.output import replacing
+from tfcaffe.weights import Blobs, LayerBlobs, Shape, Weights, as_float32
+from tfcaffe.wire import (
+    Buffer,
+    Field,
+    WireError,
+    WireType,
+    append,
+    bytes_field,
+    fields,
+    tag,
+    varint,
+)
 
 NET_NAME, NET_LAYERS_V1, NET_LAYER = 1, 2, 100
 V1_LAYER_V0 = 1  # a V1 layer's field that holds a V0 one
 _MAX_LAYERS, _MAX_BLOBS, _MAX_TEXTS = 1 << 16, 1 << 10, 1 << 12  # far beyond any net
+
+
+_CAFFE_LIMIT = 2**31 - 1  # bytes that Caffe reads (io.cpp, kProtoReadBytesLimit)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -123,3 +142,55 @@ def _collect(buffer: Buffer, layer: Field, numbers: Numbers, found: _Found) -> N
 def _text(buffer: Buffer, entry: Field, name: str) -> str:
     entry.expect(WireType.BYTES, name)
     return buffer[entry.start : entry.end].decode("utf-8", "surrogateescape")
+
+
+def write(
+    path: str | Path, layers: Iterable[LayerBlobs], *, net_name: str = "", overwrite: bool = False
+) -> None:
+    """Writes layers and their blobs (as float32) as a `.caffemodel`.
+
+    A warning is logged when the file is larger than Caffe can load (2 GiB).
+
+    Args:
+        path: The file to be; it appears when it is complete.
+        layers: In the net's order; may be a generator: one layer is looked at at a time.
+        net_name: The name of the net.
+        overwrite: Whether an existing file may be replaced.
+
+    Raises:
+        OutputError: The file cannot be written.
+        WeightsError: A blob is not of floats, or float32 cannot hold its values.
+    """
+    with replacing(path, overwrite) as temporary, temporary.open("wb") as file:
+        file.write(bytes_field(NET_NAME, _encoded(net_name)))
+        for layer in layers:
+            _write_layer(file, layer)
+        size = file.tell()
+    if size > _CAFFE_LIMIT:
+        _log.warning("%s: %d bytes; Caffe itself loads no more than %d", path, size, _CAFFE_LIMIT)
+
+
+def _write_layer(file: BinaryIO, layer: LayerBlobs) -> None:
+    texts = [(V2.name, layer.name), (V2.type, layer.type)]
+    texts += [(V2.bottom, bottom) for bottom in layer.bottoms]
+    texts += [(V2.top, top) for top in layer.tops]
+    head = b"".join(bytes_field(number, _encoded(text)) for number, text in texts)
+    blob_heads = [_blob_head(shape) for shape in layer.shapes]
+    sizes = [math.prod(shape) * 4 for shape in layer.shapes]
+    total = len(head) + sum(map(len, blob_heads)) + sum(sizes)
+    file.write(tag(NET_LAYER) + varint(total) + head)
+    for index, blob_head in enumerate(blob_heads):
+        file.write(blob_head)
+        file.write(as_float32(layer, index).data)
+
+
+def _blob_head(shape: Shape) -> bytes:
+    """All of the blob's field in the layer but the floats themselves."""
+    size = math.prod(shape) * 4
+    dims = bytes_field(SHAPE_DIM, b"".join(map(varint, shape)))
+    inner = bytes_field(SHAPE, dims) + tag(DATA) + varint(size)
+    return tag(V2.blobs) + varint(len(inner) + size) + inner
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

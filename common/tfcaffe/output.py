@@ -41,9 +41,7 @@ def check_writable(path: str | Path, overwrite: bool = False, *, directory: bool
     if exists and not (is_directory or is_file):
         raise OutputError(f"{path}: is a device, not a file; name another")
     if exists and not overwrite:
-        raise OutputError(
-            f"{path}: exists already; allow overwriting (--overwrite) or name another"
-        )
+        raise OutputError(f"{path}: exists already; give --overwrite or name another")
     if exists and not os.access(target, os.W_OK):
         raise OutputError(f"{path}: is write-protected; change that or name another")
     if not target.parent.is_dir():

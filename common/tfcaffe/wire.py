@@ -100,6 +100,16 @@ def varint(value: int) -> bytes:
     return bytes(groups)
 
 
+def tag(number: int) -> bytes:
+    """What stands before a length-delimited field's length."""
+    return varint(number << 3 | WireType.BYTES)
+
+
+def bytes_field(number: int, payload: bytes) -> bytes:
+    """A whole length-delimited field."""
+    return tag(number) + varint(len(payload)) + payload
+
+
 def signed(value: int, bits: int) -> int:
     """The two's complement reading of a varint's lowest `bits` bits (int32, int64)."""
     value &= (1 << bits) - 1
