@@ -14,7 +14,7 @@ class FileFormatError(ConversionError):
 
 
 class NetError(ConversionError):
-    """A net that Caffe itself would refuse: unknown bottoms, duplicate tops, shapes that disagree."""
+    """A net that Caffe would refuse, too: unknown bottoms, duplicate tops, shapes that disagree."""
 
 
 class UnsupportedError(ConversionError):

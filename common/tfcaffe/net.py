@@ -106,7 +106,7 @@ def from_message(
         lines: the line of each layer, where known.
 
     Raises:
-        NetError: unknown bottoms, tops or layers with one name, no layers.
+        NetError: unknown bottoms, or a top that is already there.
     """
     layers = [
         Layer(m.name, m.type, tuple(m.bottom), tuple(m.top), m, line)
@@ -124,20 +124,13 @@ def wire(
     reads is an output. Source: Net::AppendTop, Net::AppendBottom.
 
     Raises:
-        NetError: all contradictions of the first kind met, by layer.
+        NetError: a bottom that nobody made before, a top that is already there.
     """
     layers = tuple(layers)
     latest: dict[str, Ref] = {}
     unread: dict[Ref, str] = {}
     sources: list[tuple[Ref, ...]] = []
-    names: dict[str, Layer] = {}
     for i, layer in enumerate(layers):
-        if layer.name in names:
-            raise NetError(
-                f"{path}: {layer} has the name of an earlier {names[layer.name]}; weights are "
-                "found by name, so rename one of them"
-            )
-        names[layer.name] = layer
         refs = []
         for bottom in layer.bottoms:
             if bottom not in latest:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
 
 from tfcaffe.errors import NetError, UnsupportedError, UsageError
 from tfcaffe.layers import registry
@@ -17,6 +19,7 @@ from tfcaffe.layout import Layout, Shape
 from tfcaffe.net import Layer, Net, Ref
 
 FreeShape = tuple[int | None, ...]
+_PERMISSIVE = 1  # ParamSpec.share_mode
 _UNSAID = 224  # what a size that nobody says is inferred with
 _OTHER = 33  # how much larger a free size is in the second inference: odd and even both occur
 
@@ -30,6 +33,8 @@ class PlannedLayer:
         bottoms: how the layer needs each bottom to lie.
         tops: how its tops lie.
         params: its blobs in Caffe's order.
+        owners: for each of them the (layer, blob) numbers of the one that holds its numbers:
+            itself, or an earlier one that shares it by `param { name }`.
         macs: multiply-adds of one pass at the sizes of the prototxt.
     """
 
@@ -40,6 +45,7 @@ class PlannedLayer:
     tops: tuple[Layout, ...]
     params: tuple[Param, ...]
     macs: int = 0
+    owners: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,13 +110,14 @@ def make_plan(
                 _infer(net, kinds, _batched(other, 3)),
             )
             planned = [_merge(a, b, m.macs) for a, b, m in zip(two, three, base, strict=True)]
-            return Plan(net, tuple(planned), shapes, True)
+            return Plan(net, _share_params(planned), shapes, True)
         except NetError as error:
             if batch == "any":
                 raise
             notes = (f"the batch size stays as the net fixes it: {error}",)
     final = zip(base, _infer(net, kinds, other), strict=True)
-    return Plan(net, tuple(_merge(a, b, a.macs) for a, b in final), shapes, False, notes)
+    planned = [_merge(a, b, a.macs) for a, b in final]
+    return Plan(net, _share_params(planned), shapes, False, notes)
 
 
 def find_families(net: Net) -> list[Family]:
@@ -270,3 +277,44 @@ def _merge_layout(layer: Layer, a: Layout, b: Layout) -> Layout:
 
 def _known(layout: Layout) -> Shape:
     return tuple(int(size or 0) for size in layout.shape)
+
+
+def _share_params(planned: Sequence[PlannedLayer]) -> tuple[PlannedLayer, ...]:
+    """Say who owns each blob, by the names in `param { name }`. Source: Net::AppendParam.
+
+    Raises:
+        NetError: blobs that share a name but not a shape; two layers of one name that both own
+            blobs, so that a weights file cannot tell them apart.
+    """
+    named: dict[str, tuple[int, int]] = {}
+    bearers: dict[str, Layer] = {}
+    result = []
+    for i, entry in enumerate(planned):
+        specs = entry.layer.message.param
+        owners = []
+        for j, param in enumerate(entry.params):
+            name = specs[j].name if j < len(specs) else ""
+            owner = named.setdefault(name, (i, j)) if name else (i, j)
+            _check_shared(planned[owner[0]], owner[1], entry.layer, param, specs, j)
+            owners.append(owner)
+        if any(owner[0] == i for owner in owners):
+            earlier = bearers.setdefault(entry.layer.name, entry.layer)
+            if earlier is not entry.layer:
+                raise NetError(
+                    f"{entry.layer} and {earlier} both have weights of their own under one name; "
+                    "weights are found by name, so rename one of them"
+                )
+        result.append(replace(entry, owners=tuple(owners)))
+    return tuple(result)
+
+
+def _check_shared(
+    owner: PlannedLayer, blob: int, layer: Layer, param: Param, specs: Sequence[Any], j: int
+) -> None:
+    theirs = owner.params[blob].shape
+    permissive = j < len(specs) and specs[j].share_mode == _PERMISSIVE
+    if theirs != param.shape and not (permissive and prod(theirs) == prod(param.shape)):
+        raise NetError(
+            f"{layer}: its {param.role or 'factor'} {list(param.shape)} shares the name "
+            f"{specs[j].name!r} with that of {owner.layer}, which is {list(theirs)}"
+        )

@@ -150,6 +150,11 @@ def simple(layout: Layout) -> Layout:
     return layout if layout.simple else Layout.natural(layout.shape)
 
 
+def said(options: Any, name: str) -> bool:
+    """Whether the net sets this field; BVLC's own schema does not have every fork's."""
+    return name in options.DESCRIPTOR.fields_by_name and bool(options.HasField(name))
+
+
 def fields(names: str) -> frozenset[str]:
     """Field names, written with spaces between them."""
     return frozenset(names.split())
@@ -241,6 +246,7 @@ __all__ = [
     "families",
     "fields",
     "register",
+    "said",
     "same",
     "simple",
     "vector",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from tfcaffe import geometry
 from tfcaffe.errors import NetError, UnsupportedError
 from tfcaffe.geometry import Geometry
-from tfcaffe.layers.base import Family, Layer, Layout, Layouts, Shape, fields, register
+from tfcaffe.layers.base import Family, Layer, Layout, Layouts, Shape, fields, register, said
 
 MAX, AVE = 0, 1
 
@@ -48,21 +48,15 @@ class Pooling(Family):
     def rounds_up(self, layer: Layer) -> bool:
         """Caffe's default; BVLC's round_mode or the forks' ceil_mode say otherwise."""
         options = self.options(layer)
-        if options.HasField("ceil_mode") and options.HasField("round_mode"):
+        if said(options, "ceil_mode") and said(options, "round_mode"):
             raise NetError(f"{layer}: give round_mode or ceil_mode, not both")
-        if options.HasField("ceil_mode"):
+        if said(options, "ceil_mode"):
             return bool(options.ceil_mode)
         return bool(options.round_mode == 0)
 
     def shapes(self, layer: Layer, bottoms: Sequence[Shape]) -> list[Shape]:
         bottom = bottoms[0]
         g = self.geometry(layer, bottom)
-        for size, kernel, pad in zip(bottom[2:], g.kernel, g.pad, strict=True):
-            if size + 2 * pad < kernel:
-                raise NetError(
-                    f"{layer}: its kernel {list(g.kernel)} is larger than the padded bottom "
-                    f"{list(bottom)}"
-                )
         spatial = tuple(
             pooled_size(size, k, s, p, ceil=self.rounds_up(layer), clip=any(g.pad))
             for size, k, s, p in zip(bottom[2:], g.kernel, g.stride, g.pad, strict=True)

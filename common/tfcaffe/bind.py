@@ -1,0 +1,144 @@
+"""Which numbers of a weights file fill which blobs of a net: Caffe's own rule, by layer name.
+
+Source: Net::CopyTrainedLayersFrom, filler.hpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcaffe.errors import WeightsError
+from tfcaffe.layout import Shape
+from tfcaffe.plan import Plan, PlannedLayer
+from tfcaffe.weights import LayerBlobs, Weights
+
+Array = NDArray[np.float32]
+_Read = Callable[[], Array]
+
+
+@dataclass(frozen=True)
+class Binding:
+    """The numbers of every layer of a plan, read when they are asked for.
+
+    Args:
+        notes: what was filled by a filler, and layers of the file that the net lacks.
+    """
+
+    plan: Plan
+    notes: tuple[str, ...]
+    _reads: dict[tuple[int, int], _Read]
+
+    def values(self, layer: int) -> dict[str, Array]:
+        """By role, in Caffe's layout: float32, often a read-only view of the file."""
+        entry = self.plan.layers[layer]
+        blobs = [
+            self._reads[owner]().reshape(param.shape)
+            for owner, param in zip(entry.owners, entry.params, strict=True)
+        ]
+        return entry.family.values(entry.params, blobs)
+
+
+def bind(plan: Plan, weights: Weights) -> Binding:
+    """Match every blob of the net with the file.
+
+    A blob that several layers share gets the numbers of the last one in the file, as in Caffe.
+    A layer that the file lacks is filled only where its fillers leave nothing to chance.
+
+    Raises:
+        WeightsError: other counts or shapes than the net's; layers that the file lacks, all of
+            them at once.
+    """
+    first = {entry.layer.name: i for i, entry in reversed(list(enumerate(plan.layers)))}
+    reads: dict[tuple[int, int], _Read] = {}
+    unused = []
+    for found in weights.layers.values():
+        index = first.get(found.name)
+        if index is None:
+            unused += [found.name] if len(found.blobs) else []
+            continue
+        entry = plan.layers[index]
+        _check_count(entry, found)
+        for j, param in enumerate(entry.params):
+            if j not in found.absent:
+                _check_shape(entry, found, j)
+                reads[entry.owners[j]] = _reader(found, j, param.shape)
+    notes = []
+    if unused:
+        shown = ", ".join(unused[:5]) + (" …" if len(unused) > 5 else "")
+        notes.append(f"{len(unused)} layers of the weights file are not in the net: {shown}")
+    notes += _fill(plan, reads)
+    return Binding(plan, tuple(notes), reads)
+
+
+def _check_count(entry: PlannedLayer, found: LayerBlobs) -> None:
+    if len(found.blobs) != len(entry.params):
+        roles = ", ".join(p.role or "factor" for p in entry.params) or "none"
+        raise WeightsError(
+            f"{entry.layer}: the weights file has {len(found.blobs)} blobs for it, the net wants "
+            f"{len(entry.params)} ({roles})"
+        )
+
+
+def _check_shape(entry: PlannedLayer, found: LayerBlobs, j: int) -> None:
+    param = entry.params[j]
+    if not found.blobs.items[j].fits(param.shape):
+        raise WeightsError(
+            f"{entry.layer}: its {param.role or 'factor'} has the shape "
+            f"{list(found.blobs.items[j].shape)} in the weights file, the net wants "
+            f"{list(param.shape)}; are these weights of another net?"
+        )
+
+
+def _reader(found: LayerBlobs, j: int, shape: Shape) -> _Read:
+    return lambda: np.asarray(found.fitted(j, shape), np.float32)
+
+
+def _fill(plan: Plan, reads: dict[tuple[int, int], _Read]) -> list[str]:
+    """Use fillers for what the file lacks.
+
+    Raises:
+        WeightsError: some filler draws random numbers.
+    """
+    lacking: dict[str, list[str]] = {}
+    filled: dict[str, None] = {}
+    for i, entry in enumerate(plan.layers):
+        for j, param in enumerate(entry.params):
+            if entry.owners[j] != (i, j) or (i, j) in reads:
+                continue
+            filler = getattr(entry.family.options(entry.layer), param.filler, None)
+            read = _filler(filler, param.shape)
+            if read is None or entry.layer.name in {la.layer.name for la in plan.layers[:i]}:
+                lacking.setdefault(str(entry.layer), []).append(param.role or "factor")
+            else:
+                reads[i, j] = read
+                filled[entry.layer.name] = None
+    if lacking:
+        listed = "\n".join(f"  {layer}: {', '.join(roles)}" for layer, roles in lacking.items())
+        raise WeightsError(f"the weights file lacks these layers of the net:\n{listed}")
+    return [f"layer {name!r} is not in the weights file: its fillers give it" for name in filled]
+
+
+def _filler(filler: object, shape: Shape) -> _Read | None:
+    """What a filler that leaves nothing to chance writes; None for the others."""
+    if filler is None:
+        return None
+    kind = filler.type  # type: ignore[attr-defined]
+    if kind == "constant":
+        value = filler.value  # type: ignore[attr-defined]
+        return lambda: np.full(shape, value, np.float32)
+    if kind == "bilinear" and len(shape) == 4 and shape[2] == shape[3]:
+        return lambda: bilinear(shape)
+    return None
+
+
+def bilinear(shape: Shape) -> Array:
+    """A kernel for upsampling, the same in every slice. Source: BilinearFiller."""
+    size = shape[-1]
+    factor = -(-size // 2)
+    centre = (size - 1) / (2 * factor)
+    ramp = 1 - np.abs(np.arange(size, dtype=np.float32) / factor - np.float32(centre))
+    return np.broadcast_to(np.outer(ramp, ramp).astype(np.float32), shape)
