@@ -22,6 +22,8 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from corpus import CORPUS, NO_CORPUS  # noqa: E402
 
+pytest_plugins = ["oracles"]  # the fixtures `caffe` and `opencv`
+
 
 @pytest.fixture(scope="session")
 def corpus() -> Path:

@@ -1,6 +1,6 @@
 """Fixtures: real Caffe and OpenCV, one process of each per test process.
 
-A test module says `from oracles import caffe` (or `opencv`), and its tests ask for that fixture.
+`conftest.py` makes them known: a test asks for `caffe` or `opencv` by naming it as an argument.
 """
 
 from collections.abc import Iterator

@@ -215,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         installed = install(options.into, options.mirror)
-    except ConversionError as error:
+    except (ConversionError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(f"real Caffe: {options.into / 'python'}" + ("" if installed else " (already there)"))

@@ -24,7 +24,8 @@ class OpenCV:
     It reads the prototxt's TEST phase only, knows no level, stages or HDF5 weights, and names
     layers but no blobs: in its records `bottoms` and `tops` are empty and `outputs` are layer
     names. A repeated layer name gets a suffix. Input layers have no record. Layers are not
-    fused: an in-place layer and the layer before it have a record and values of their own.
+    fused: an in-place layer and the layer before it have a record and values of their own. A blob
+    of one axis comes back as a column (N, 1); a max pooling has a second array, its mask.
 
     Args:
         timeout: seconds that one job may take.

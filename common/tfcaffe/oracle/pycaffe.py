@@ -42,7 +42,7 @@ def find_caffe() -> str | None:
         return program
     here = Path.cwd()
     for folder in (here, *here.parents, *Path(__file__).resolve().parents):
-        program = shutil.which(folder / DEFAULT_FOLDER / "python")
+        program = shutil.which(str(folder / DEFAULT_FOLDER / "python"))
         if program is not None:
             return program
     return None
