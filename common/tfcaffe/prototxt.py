@@ -26,7 +26,7 @@ _MARKS = re.compile(  # what matters for finding the layers: strings and comment
 _NO_FIELD = re.compile(r'Message type "([\w.]+)" has no field named "([^"]+)"')
 _NO_VALUE = re.compile(r'Enum type "([\w.]+)" has no value named ([\w]+)')
 _NOT_A = re.compile(r"Couldn't parse (\w+): (.*)", re.DOTALL)
-_PLACEHOLDER = re.compile(r"\$\w+\$")
+_PLACEHOLDER = re.compile(r"\$\w+\$?")
 
 
 @dataclass(frozen=True)

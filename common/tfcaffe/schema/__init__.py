@@ -48,7 +48,8 @@ def load(extra: Sequence[Path] = ()) -> Schema:
 @cache
 def _load(extra: tuple[Path, ...]) -> Schema:
     root = proto.read(_HERE / "bvlc.proto")
-    merge(root, proto.read(_HERE / "forks.proto"), wins=False)
+    for name in ("forks.proto", "fork_messages.proto"):
+        merge(root, proto.read(_HERE / name), wins=False)
     for path in extra:
         merge(root, proto.read(path), wins=True)
     return Schema(root)

@@ -54,7 +54,7 @@ def trace(net: Any) -> Upgraded:
         notes.append("data layers' scale, mean_file, crop_size, mirror moved to transform_param")
     if net.layers:
         for layer in net.layers:
-            v1.upgrade_layer(layer, net.layer.add())
+            v1.upgrade_layer(layer, net.layer.add(), notes)
         net.ClearField("layers")
         notes.append("upgraded from V1 layers")
     if net.input:

@@ -34,8 +34,16 @@ _TYPES = {
     "window_data": "WINDOW_DATA",
 }
 
-_WEIGHTED = {"conv": "convolution_param", "innerproduct": "inner_product_param"}
+# The forks' own V0 types: DSN's cascaded cross-channel pooling, a grouped 1x1 convolution
+_FORK_TYPES = {"cccp": "CCCP"}
+
+_WEIGHTED = {
+    "conv": "convolution_param",
+    "innerproduct": "inner_product_param",
+    "cccp": "convolution_param",
+}
 _WINDOWED = {"conv": "convolution_param", "pool": "pooling_param"}
+_DROPOUT = {"dropout": "dropout_param"}
 _LRN = {"lrn": "lrn_param"}
 _IMAGES = {"images": "image_data_param"}
 _WINDOW_DATA = {"window_data": "window_data_param"}
@@ -54,10 +62,12 @@ _FIELDS: dict[str, tuple[str, dict[str, str]]] = {
     "bias_filler": ("bias_filler", _WEIGHTED),
     "pad": ("pad", _WINDOWED),
     "kernelsize": ("kernel_size", _WINDOWED),
-    "group": ("group", {"conv": "convolution_param"}),
+    "group": ("group", {"conv": "convolution_param", "cccp": "convolution_param"}),
     "stride": ("stride", _WINDOWED),
     "pool": ("pool", {"pool": "pooling_param"}),
-    "dropout_ratio": ("dropout_ratio", {"dropout": "dropout_param"}),
+    "dropout_ratio": ("dropout_ratio", _DROPOUT),
+    "mean_on_test": ("mean_on_test", _DROPOUT),  # DSN's
+    "mean_on_train": ("mean_on_train", _DROPOUT),
     "local_size": ("local_size", _LRN),
     "alpha": ("alpha", _LRN),
     "beta": ("beta", _LRN),
@@ -160,9 +170,10 @@ def _upgrade_layer(old: Any, padding: Any, new: Any, notes: list[str]) -> None:
             "loses its type there: write all layers in one form"
         )
     new.name = v0.name
-    if v0.type not in _TYPES:
+    kind = _TYPES.get(v0.type) or _FORK_TYPES.get(v0.type)
+    if kind is None or kind not in dict(new.LayerType.items()):
         raise NetError(f"layer {v0.name!r}: {v0.type!r} is not a V0 layer type that Caffe upgrades")
-    new.type = type(new).LayerType.Value(_TYPES[v0.type])
+    new.type = new.LayerType.Value(kind)
     new.blobs.extend(v0.blobs)
     new.blobs_lr.extend(v0.blobs_lr)
     new.weight_decay.extend(v0.weight_decay)

@@ -52,7 +52,15 @@ _TYPES = {
 }
 
 # The forks' own V1 types, under the names that the same forks' V2 nets use.
-_FORK_TYPES: dict[str, str] = {}
+_FORK_TYPES = {
+    "BN": "BN",
+    "CCCP": "CCCPPooling",
+    "CROP": "Crop",
+    "DENSE_CRF": "DenseCRF",
+    "INTERP": "Interp",
+    "RELU6": "ReLU6",
+    "UNPOOLING": "Unpooling",
+}
 
 _DATA_PARAMS = {
     "DATA": "data_param",
@@ -67,7 +75,7 @@ _PARAM_FIELDS = {
     "blobs_lr": "lr_mult",
     "weight_decay": "decay_mult",
 }
-_REPEATED = ("bottom", "top", "include", "exclude", "blobs", "loss_weight")
+_COPIED = ("bottom", "top", "include", "exclude", "blobs", "loss_weight")
 
 
 def has_data_transforms(net: Any) -> bool:
@@ -94,18 +102,13 @@ def move_data_transforms(net: Any) -> None:
                 param.ClearField(field)
 
 
-def upgrade_layer(old: Any, new: Any) -> None:
+def upgrade_layer(old: Any, new: Any, notes: list[str]) -> None:
     """Fills the V2 layer `new` from the V1 layer `old`.
 
     Raises:
         NetError: the layer's parameters have no place in a V2 layer.
     """
-    if old.HasField("name"):
-        new.name = old.name
-    if old.HasField("type"):
-        name = _type_name(old)
-        new.type = _TYPES.get(name) or _FORK_TYPES.get(name, name if name != "NONE" else "")
-    for field in _REPEATED:
+    for field in _COPIED:
         getattr(new, field).extend(getattr(old, field))
     for field, spec_field in _PARAM_FIELDS.items():
         for i, value in enumerate(getattr(old, field)):
@@ -113,12 +116,28 @@ def upgrade_layer(old: Any, new: Any) -> None:
                 new.param.add()
             setattr(new.param[i], spec_field, value)
     for field, value in old.ListFields():
-        if not field.name.endswith("_param"):
-            continue
-        target = new.DESCRIPTOR.fields_by_name.get(field.name)
-        if target is None or target.message_type is not field.message_type:
-            raise NetError(f"layer {old.name!r}: {field.name} has no counterpart in a V2 layer")
-        getattr(new, field.name).CopyFrom(value)
+        if field.name == "name":
+            new.name = value
+        elif field.name == "type":
+            new.type = type_string(_type_name(old))
+        elif field.name.endswith("_param"):
+            _copy_param(field, value, new)
+        elif field.name not in (*_COPIED, *_PARAM_FIELDS):
+            notes.append(
+                f"layer {old.name!r}: {field.name} has no meaning in a V2 net and is ignored"
+            )
+
+
+def type_string(name: str) -> str:
+    """The V2 type of a V1 type: `type_string("RELU")` is "ReLU"; unknown ones keep their name."""
+    return _TYPES.get(name, _FORK_TYPES.get(name, name))
+
+
+def _copy_param(field: Any, value: Any, new: Any) -> None:
+    target = new.DESCRIPTOR.fields_by_name.get(field.name)
+    if target is None or target.message_type is not field.message_type:
+        raise NetError(f"layer {new.name!r}: a V2 layer has no {field.name} of this kind")
+    getattr(new, field.name).CopyFrom(value)
 
 
 def _type_name(layer: Any) -> str:
