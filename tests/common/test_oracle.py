@@ -248,6 +248,14 @@ def test_split_in_the_file_is_a_layer(caffe: Caffe, write: Write) -> None:
     assert [layer.type for layer in info.layers] == ["Input", "Split"]
 
 
+@pytest.mark.parametrize("name", ["a/b", "with space", "été", "it's", "{}", "class"])
+def test_any_name(caffe: Caffe, write: Write, name: str) -> None:
+    net = write(CONV_RELU_POOL.replace('"conv"', f'"{name}"').replace('"data"', f'"{name} in"'))
+    run = caffe.run(net, None, {f"{name} in": DATA}, blobs={name: [WEIGHTS, BIAS]}, only=[name])
+    close(run.layer(name).arrays[0], CONV)
+    assert run.layer("twice").bottoms == (name, name)
+
+
 @pytest.mark.parametrize("suffix", [".caffemodel", ".h5"])
 def test_weights_file(caffe: Caffe, write: Write, tmp_path: Path, suffix: str) -> None:
     net, weights = write(CONV_RELU_POOL), tmp_path / f"net{suffix}"

@@ -131,9 +131,12 @@ class Worker:
             pass  # it died before the job reached it: the empty answer says so
         finally:
             timer.cancel()
-            if not answer.endswith("\n"):  # dead, killed, or this process was interrupted
+            whole = answer.endswith("\n")
+            if not whole:  # it died, was killed, or this process was interrupted
                 self._stop()
-        return None if slow.is_set() else answer
+        if whole:
+            return answer
+        return None if slow.is_set() else ""
 
     def _stop(self) -> None:
         process, self._process = self._process, None
