@@ -3,12 +3,17 @@
 `conftest.py` makes them known: a test asks for `caffe` or `opencv` by naming it as an argument.
 """
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+
 from tfcaffe.errors import RuntimeMissingError
 from tfcaffe.oracle.opencv import OpenCV
 from tfcaffe.oracle.pycaffe import Caffe, find_caffe
+
+Write = Callable[[str], Path]
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +34,24 @@ def opencv() -> Iterator[OpenCV]:
         pytest.skip(str(error))
     with running:
         yield running
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a prototxt; gives its path."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "net.prototxt"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that takes this process's temporary files."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder

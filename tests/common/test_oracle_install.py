@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from corpus import REPOSITORY
 from tfcaffe.errors import ConversionError, RuntimeMissingError
 from tfcaffe.oracle import install
