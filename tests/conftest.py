@@ -20,6 +20,7 @@ from pathlib import Path  # noqa: E402
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+
 from corpus import CORPUS, NO_CORPUS  # noqa: E402
 
 pytest_plugins = ["oracles"]  # the fixtures `caffe` and `opencv`
