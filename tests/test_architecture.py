@@ -126,44 +126,42 @@ def test_source_keeps_the_rules(source: Path) -> None:
     assert not faults, "\n".join(faults)
 
 
-@pytest.mark.parametrize(
-    ("package", "text"),
-    [
-        ("tfcaffe", "import caffe2tf.layers"),
-        ("tfcaffe", "def f():\n    from tf2caffe import convert"),
-        ("caffe2tf", "from tf2caffe import convert"),
-        ("tf2caffe", "import numpy, caffe2tf"),
-        ("tfcaffe", "import tensorflow as tf"),
-        ("tfcaffe", "try:\n    import cv2\nexcept ImportError:\n    cv2 = None"),
-        ("tfcaffe", "class C:\n    from keras.layers import Dense"),
-        ("tfcaffe", "if TYPE_CHECKING:\n    pass\nelse:\n    import h5py"),
-        ("tfcaffe", "def f():\n    import pickle"),
-        ("tfcaffe", "value = eval(text)"),
-        ("tfcaffe", "def f():\n    exec(text)"),
-        ("tfcaffe", "yaml.load(text, Loader=yaml.SafeLoader)"),
-        ("tfcaffe", "np.load(path, allow_pickle=True)"),
-        ("tfcaffe", "np.load(path, allow_pickle=wanted)"),
-        ("tfcaffe", "try:\n    f()\nexcept:\n    pass"),
-    ],
-)
+BROKEN = {
+    "shared imports a direction": ("tfcaffe", "import caffe2tf.layers"),
+    "shared imports a direction late": ("tfcaffe", "def f():\n    from tf2caffe import convert"),
+    "one direction imports the other": ("caffe2tf", "from tf2caffe import convert"),
+    "the other imports the one": ("tf2caffe", "import numpy, caffe2tf"),
+    "tensorflow at the top": ("tfcaffe", "import tensorflow as tf"),
+    "cv2 in a try": ("tfcaffe", "try:\n    import cv2\nexcept ImportError:\n    cv2 = None"),
+    "keras in a class": ("tfcaffe", "class C:\n    from keras.layers import Dense"),
+    "h5py but for typing": ("tfcaffe", "if TYPE_CHECKING:\n    pass\nelse:\n    import h5py"),
+    "pickle": ("tfcaffe", "def f():\n    import pickle"),
+    "eval": ("tfcaffe", "value = eval(text)"),
+    "exec": ("tfcaffe", "def f():\n    exec(text)"),
+    "yaml.load": ("tfcaffe", "yaml.load(text, Loader=yaml.SafeLoader)"),
+    "allow_pickle": ("tfcaffe", "np.load(path, allow_pickle=True)"),
+    "allow_pickle perhaps": ("tfcaffe", "np.load(path, allow_pickle=wanted)"),
+    "bare except": ("tfcaffe", "try:\n    f()\nexcept:\n    pass"),
+}
+ALLOWED = {
+    "tensorflow in a function": "def f():\n    import tensorflow as tf",
+    "keras for typing": "if TYPE_CHECKING:\n    import keras",
+    "keras for typing, qualified": "if typing.TYPE_CHECKING:\n    import keras",
+    "no allow_pickle": "np.load(path, allow_pickle=False)",
+    "re.compile": "pattern = re.compile(text)",
+    "a method called eval": "model.eval()",
+    "yaml.compose": "yaml.compose(text, Loader=yaml.SafeLoader)",
+    "a named except": "try:\n    f()\nexcept OSError:\n    raise",
+}
+
+
+@pytest.mark.parametrize(("package", "text"), BROKEN.values(), ids=BROKEN.keys())
 def test_a_broken_rule_is_seen(package: str, text: str) -> None:
     tree = ast.parse(text)
     assert len(import_faults(tree, package) + safety_faults(tree)) == 1
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "def f():\n    import tensorflow as tf",
-        "if TYPE_CHECKING:\n    import keras",
-        "if typing.TYPE_CHECKING:\n    import keras",
-        "np.load(path, allow_pickle=False)",
-        "pattern = re.compile(text)",
-        "model.eval()",
-        "yaml.compose(text, Loader=yaml.SafeLoader)",
-        "try:\n    f()\nexcept OSError:\n    raise",
-    ],
-)
+@pytest.mark.parametrize("text", ALLOWED.values(), ids=ALLOWED.keys())
 def test_what_the_rules_allow(text: str) -> None:
     tree = ast.parse(text)
     assert import_faults(tree, "tfcaffe") + safety_faults(tree) == []
