@@ -96,7 +96,9 @@ class _Parser:
     def _advance(self) -> str:
         """The current token; the next one becomes current ("" at the end of the file)."""
         token = self._token
-        match = next(self._tokens)
+        match = next(self._tokens, None)
+        if match is None:  # nothing follows the end of the file
+            raise self._fail("more")
         self._token, self._start = match["token"], match.start("token")
         return token
 
@@ -219,7 +221,7 @@ class _Parser:
         self._take("[")
         while True:
             name = self._advance()
-            while self._token not in ("=", ""):
+            while self._token not in ("=", ""):  # (my.option).part
                 name += self._advance()
             self._take("=")
             value = self._advance()
