@@ -155,11 +155,14 @@ def _inputs(
         UsageError: a shape for no input, or none for an input that needs one.
     """
     shapes: dict[str, FreeShape] = {}
-    for kind, layer in zip(kinds, net.layers, strict=True):
+    read = net.consumers()
+    for i, (kind, layer) in enumerate(zip(kinds, net.layers, strict=True)):
         if not kind.source:
             continue
-        for top, said in zip(layer.tops, kind.source_shapes(layer), strict=True):
+        for t, (top, said) in enumerate(zip(layer.tops, kind.source_shapes(layer), strict=True)):
             shape = tuple(given[top]) if top in given else said
+            if shape is None and Ref(i, t) not in read:
+                shape = ()
             if shape is None:
                 raise UsageError(
                     f"{net.path}: {layer} does not say the shape of its top {top!r}; give it "

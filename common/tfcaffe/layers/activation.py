@@ -17,6 +17,7 @@ from tfcaffe.layers.base import (
     Shape,
     fields,
     register,
+    said,
     same,
     simple,
     vector,
@@ -165,6 +166,11 @@ class Dropout(Elementwise):
     def check(self, layer: Layer) -> None:
         if not 0 <= self.options(layer).dropout_ratio < 1:
             raise NetError(f"{layer}: dropout_ratio must be at least 0 and below 1")
+
+    def scales_in_test(self, layer: Layer) -> bool:
+        """Whether the fork's way is asked for: a factor when testing, none in training."""
+        options = self.options(layer)
+        return said(options, "scale_train") and not options.scale_train
 
 
 def _check_base(layer: Layer, base: float) -> None:

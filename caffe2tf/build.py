@@ -1,0 +1,212 @@
+"""A plan and its numbers become a Keras model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from caffe2tf.layers import registry
+from caffe2tf.layers.normalisation import batch_normalization
+from caffe2tf.merge import batch_norm_scales
+from caffe2tf.site import Site, Tensor, Weights, escaped
+from tfcaffe.bind import Binding
+from tfcaffe.errors import UnsupportedError
+from tfcaffe.layout import Layout
+from tfcaffe.net import Ref
+from tfcaffe.plan import Plan
+from tfcaffe.twin import BlobTwin, Twin
+
+
+@dataclass(frozen=True)
+class Built:
+    """A Keras model, and where each of the net's blobs is in it."""
+
+    model: Any
+    twin: Twin
+
+
+def build(plan: Plan, binding: Binding | None, *, plain: bool = False) -> Built:
+    """The Keras model of a plan.
+
+    Args:
+        binding: the numbers; None leaves Keras's initialisers at them.
+        plain: only ops that run on any CPU without XLA (for SavedModels and frozen graphs).
+
+    Raises:
+        UnsupportedError: a layer, field or free size that Keras cannot say exactly.
+    """
+    return _Build(plan, binding, plain).run()
+
+
+class _Build:
+    def __init__(self, plan: Plan, binding: Binding | None, plain: bool) -> None:
+        self.plan, self.binding, self.plain = plan, binding, plain
+        self.tensors: dict[Ref, Tensor] = {}
+        self.inputs: list[Tensor] = []
+        self.blobs: list[BlobTwin] = []
+        self.shared: dict[Any, Any] = {}
+        self.taken: set[str] = set()
+        self.read = set(plan.net.consumers())
+        self.merged = batch_norm_scales(plan)
+        self.names = self._names()
+
+    def run(self) -> Built:
+        import keras
+
+        for i, entry in enumerate(self.plan.layers):
+            if entry.family.source:
+                self._input(i)
+            elif i in self.merged.values():
+                continue
+            else:
+                self._layer(i)
+        outputs, twins = [], []
+        for name, ref in self.plan.net.outputs:
+            tensor, twin = self._output(name, ref)
+            outputs.append(tensor)
+            twins.append(twin)
+        model = keras.Model(
+            self.inputs, outputs[0] if len(outputs) == 1 else outputs, name=_model_name(self.plan)
+        )
+        names = [tensor._keras_history.operation.name for tensor in self.inputs]
+        return Built(model, Twin(tuple(names), tuple(self.blobs), tuple(twins)))
+
+    def _names(self) -> list[str]:
+        """Keras names of all layers, in order; a merged pair bears the BatchNorm's."""
+        names = [escaped(entry.layer.name, self.taken) for entry in self.plan.layers]
+        for scale, norm in self.merged.items():
+            names[scale] = names[norm]
+        return names
+
+    def _input(self, i: int) -> None:
+        import keras
+
+        entry = self.plan.layers[i]
+        for t, (top, layout) in enumerate(zip(entry.layer.tops, entry.tops, strict=True)):
+            if Ref(i, t) not in self.read:
+                continue
+            alone = top == entry.layer.name
+            name = self.names[i] if alone else escaped(top, self.taken)
+            shape = layout.tf_shape
+            tensor = keras.Input(shape=shape[1:], batch_size=shape[0], name=name)
+            self.tensors[Ref(i, t)] = tensor
+            self.inputs.append(tensor)
+            self._record(i, t, tensor, layout)
+
+    def _layer(self, i: int) -> None:
+        entry = self.plan.layers[i]
+        norm = self.merged.get(i)
+        at = i if norm is None else norm
+        site = Site(
+            self.plan.layers[at],
+            self.names[i],
+            self._values(at),
+            plain=self.plain,
+            shared=self.shared,
+        )
+        refs = self.plan.net.sources[at]
+        bottoms = [
+            site.relaid(self.tensors[ref], have, want)
+            for ref, have, want in zip(refs, site.planned.have, site.planned.bottoms, strict=True)
+        ]
+        if norm is None:
+            made = self._builder(i)(site, bottoms)
+        else:
+            made = self._merged(site, i, bottoms[0])
+        tops = made if isinstance(made, list) else [made]
+        if entry.layer.type != "Split":
+            tops = self._named(site, tops)
+        for t, (top, layout) in enumerate(zip(tops, entry.tops, strict=True)):
+            self.tensors[Ref(i, t)] = top
+            if entry.layer.type != "Split":
+                self._record(i, t, top, layout)
+
+    def _values(self, i: int) -> Weights | None:
+        return None if self.binding is None else self.binding.values(i)
+
+    def _builder(self, i: int) -> Any:
+        layer = self.plan.layers[i].layer
+        builder = registry().get(layer.type)
+        if builder is None:
+            raise UnsupportedError(f"{layer}: the type is read, but cannot become Keras layers")
+        return builder
+
+    def _merged(self, site: Site, scale: int, x: Tensor) -> Tensor:
+        """BatchNorm and Scale as one; the Scale's blobs come from its own entry."""
+        entry = self.plan.layers[scale]
+        values = self._values(scale)
+        roles = {p.role for p in entry.params}
+        affine = {
+            role: None if values is None else values[role]
+            for role in ("gamma", "beta")
+            if role in roles
+        }
+        return batch_normalization(site, x, affine, center="beta" in roles, scale=True)
+
+    def _named(self, site: Site, tops: list[Tensor]) -> list[Tensor]:
+        """The tops made by a node of the Caffe layer's name (Identities `>t1` … if need be)."""
+        made_by = [top._keras_history for top in tops]
+        first = made_by[0].operation
+        if all(m.operation is first and m.tensor_index == t for t, m in enumerate(made_by)):
+            fresh = first.name.startswith(f"{site.name}>h") and not getattr(first, "variables", ())
+            if fresh:
+                first.name = site.name
+            if first.name == site.name and made_by[0].node_index == 0:
+                return tops
+        names = [site.name, *(f"{site.name}>t{t}" for t in range(1, len(tops)))]
+        if first.name == site.name:
+            names[0] = f"{site.name}>t0"
+        return [
+            top
+            if top._keras_history.operation.name == site.name
+            else site.keras.layers.Identity(name=name)(top)
+            for top, name in zip(tops, names, strict=True)
+        ]
+
+    def _record(self, i: int, t: int, tensor: Tensor, layout: Layout) -> None:
+        layer = self.plan.layers[i].layer
+        history = tensor._keras_history
+        self.blobs.append(
+            BlobTwin(
+                layer.name,
+                layer.tops[t],
+                history.operation.name,
+                history.tensor_index,
+                layout,
+                i,
+            )
+        )
+
+    def _output(self, name: str, ref: Ref) -> tuple[Tensor, BlobTwin]:
+        """The tensor that the model answers with for this blob, laid as a user expects it."""
+        have, want = self.plan.layout(ref), self.plan.output_layout(ref)
+        tensor = self.tensors[ref]
+        layer = self.plan.layers[ref.layer].layer
+        if have != want:
+            site = Site(
+                self.plan.layers[ref.layer],
+                f"{self.names[ref.layer]}>o{ref.top}",
+                None,
+                plain=self.plain,
+                shared={},
+            )
+            tensor = site.relaid(tensor, have, want)
+        history = tensor._keras_history
+        return tensor, BlobTwin(
+            layer.name,
+            name,
+            history.operation.name,
+            history.tensor_index,
+            want,
+            ref.layer,
+        )
+
+
+def _model_name(plan: Plan) -> str:
+    return escaped(plan.net.name or "net", set())
+
+
+def output_names(built: Built) -> Sequence[str]:
+    """Caffe's names of the model's outputs, in order."""
+    return [twin.blob for twin in built.twin.outputs]

@@ -1,0 +1,84 @@
+"""BatchNorm (alone), LRN and MVN."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+
+import numpy as np
+
+from caffe2tf.site import Site, Tensor, builds
+from tfcaffe.layers.normalisation import ACROSS_CHANNELS
+
+
+@builds("BatchNorm")
+def batch_norm(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
+    """BatchNormalization without gamma and beta."""
+    return batch_normalization(site, bottoms[0], {}, center=False, scale=False)
+
+
+def batch_normalization(
+    site: Site, x: Tensor, affine: dict[str, np.ndarray | None], *, center: bool, scale: bool
+) -> Tensor:
+    """Keras's layer with this BatchNorm's statistics and a following Scale's gamma and beta."""
+    rank = len(site.bottom.axes)
+    return site.learn(
+        "BatchNormalization",
+        x,
+        {
+            "moving_mean": site.weight("mean"),
+            "moving_variance": site.weight("variance"),
+            **affine,
+        },
+        axis=site.bottom.dim(1) if rank > 1 else 0,
+        epsilon=site.options.eps,
+        momentum=site.options.moving_average_fraction,
+        center=center,
+        scale=scale,
+    )
+
+
+@builds("LRN")
+def lrn(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
+    """x · (k + alpha · mean of squares) ^ -beta; `alpha` is Caffe's own, over the window's mean."""
+    x, options = bottoms[0], site.options
+    size = options.local_size
+    squares = site.op(site.ops.square, x)
+    if options.norm_region == ACROSS_CHANNELS:
+        total = _over_channels(site, squares, size)
+        scale, offset = options.alpha / size, options.k
+    else:
+        reach = (size - 1) // 2
+        padded = site.add("ZeroPadding2D", squares, padding=reach)
+        total = site.add("AveragePooling2D", padded, pool_size=size, strides=1)
+        scale, offset = options.alpha, 1.0
+    base = site.add("Rescaling", total, scale=scale, offset=offset)
+    return site.add("Multiply", x, site.op(site.ops.power, base, -options.beta))
+
+
+def _over_channels(site: Site, squares: Tensor, size: int) -> Tensor:
+    """The sum over `size` neighbouring channels: as many shifted slices, added."""
+    if size == 1:
+        return squares
+    reach, channels = (size - 1) // 2, squares.shape[-1]
+    padded = site.op(site.ops.pad, squares, [[0, 0]] * 3 + [[reach, reach]])
+    slices = [
+        site.op(operator.getitem, padded, (Ellipsis, slice(i, i + channels))) for i in range(size)
+    ]
+    return site.add("Add", *slices)
+
+
+@builds("MVN")
+def mvn(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
+    """(x - mean) / (standard deviation + eps), over H and W or over all of an image."""
+    x, options = bottoms[0], site.options
+    axes = range(1, 4) if options.across_channels else range(2, 4)
+    dims = tuple(site.bottom.dim(axis) for axis in axes)
+    mean = site.op(site.ops.mean, x, axis=dims, keepdims=True)
+    centred = site.add("Subtract", x, mean)
+    if not options.normalize_variance:
+        return centred
+    squares = site.op(site.ops.square, centred)
+    variance = site.op(site.ops.mean, squares, axis=dims, keepdims=True)
+    deviation = site.op(site.ops.add, site.op(site.ops.sqrt, variance), options.eps)
+    return site.op(site.ops.divide, centred, deviation)

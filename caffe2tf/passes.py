@@ -1,0 +1,100 @@
+"""Net to net, before anything is inferred: each pass is a function, `prepare` is their list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tfcaffe.layers import registry
+from tfcaffe.net import Layer, Net
+
+
+def prepare(net: Net, outputs: Sequence[str] = (), *, keep_losses: bool = False) -> Net:
+    """The net that the model is built from: cut at `outputs`, without what only training needs.
+
+    Raises:
+        UsageError: no such output.
+    """
+    if outputs:
+        net = net.with_outputs(outputs)
+    if not keep_losses:
+        net = softmax_for_loss(net, keep=outputs)
+        net = drop_training(net, keep=outputs)
+    return drop_unread_sources(net)
+
+
+def softmax_for_loss(net: Net, keep: Sequence[str] = ()) -> Net:
+    """A SoftmaxWithLoss whose scores nothing else turns into an answer becomes a Softmax."""
+    consumers = net.consumers()
+    layers: list[Layer] = []
+    notes: list[str] = []
+    for layer, refs in zip(net.layers, net.sources, strict=True):
+        others = [net.layers[i] for i in consumers.get(refs[0], [])] if refs else []
+        alone = all(_is_training(other) for other in others)
+        if layer.type == "SoftmaxWithLoss" and alone and not set(layer.tops[:1]) & set(keep):
+            top = layer.tops[1] if len(layer.tops) > 1 else layer.name
+            notes.append(f"{layer} became a Softmax: its answer is the blob {top!r}")
+            layer = _softmax(layer, top)
+        layers.append(layer)
+    return net.with_layers(layers, *notes) if notes else net
+
+
+def _softmax(layer: Layer, top: str) -> Layer:
+    message = type(layer.message)()
+    message.name, message.type = layer.name, "Softmax"
+    message.softmax_param.axis = layer.message.softmax_param.axis
+    return replace(layer, type="Softmax", bottoms=layer.bottoms[:1], tops=(top,), message=message)
+
+
+def drop_training(net: Net, keep: Sequence[str] = ()) -> Net:
+    """Without losses, Accuracy and Silence, and what only they read."""
+    dropped = [
+        layer for layer in net.layers if _is_training(layer) and not set(layer.tops) & set(keep)
+    ]
+    if not dropped:
+        return net
+    silenced = {
+        net.sources[i][b]
+        for i, layer in enumerate(net.layers)
+        if layer in dropped and layer.type == "Silence"
+        for b in range(len(layer.bottoms))
+    }
+    readers = net.consumers()
+    hidden = {
+        net.layers[ref.layer].tops[ref.top]
+        for ref in silenced
+        if all(net.layers[i] in dropped for i in readers[ref])
+    }
+    names = ", ".join(f"{layer.name!r} ({layer.type})" for layer in dropped)
+    rest = net.with_layers(
+        (la for la in net.layers if la not in dropped), f"left out, for training only: {names}"
+    )
+    outputs = tuple((name, ref) for name, ref in rest.outputs if name not in hidden)
+    return replace(rest, outputs=outputs or rest.outputs)
+
+
+def drop_unread_sources(net: Net) -> Net:
+    """Without inputs that nothing reads any more, such as labels."""
+    kinds = registry()
+    read = set(net.consumers())
+    layers: list[Layer] = []
+    gone: list[str] = []
+    for i, layer in enumerate(net.layers):
+        family = kinds.get(layer.type)
+        if family is not None and family.source:
+            unread = [top for t, top in enumerate(layer.tops) if (i, t) not in read]
+            gone += unread
+            if len(unread) == len(layer.tops):
+                continue
+        layers.append(layer)
+    if not gone:
+        return net
+    note = f"inputs that nothing reads were left out: {', '.join(map(repr, gone))}"
+    kept_outputs = [name for name, _ in net.outputs if name not in gone]
+    rest = net.with_layers(layers, note)
+    return replace(rest, outputs=tuple(o for o in rest.outputs if o[0] in kept_outputs))
+
+
+def _is_training(layer: Layer) -> bool:
+    family = registry().get(layer.type)
+    return family is not None and family.training_only

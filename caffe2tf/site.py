@@ -1,0 +1,219 @@
+"""One Caffe layer while it becomes Keras nodes: what a builder function is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfcaffe.errors import UnsupportedError
+from tfcaffe.layout import Layout, Pattern, steps
+from tfcaffe.names import escape
+from tfcaffe.plan import PlannedLayer
+
+Tensor = Any
+Weights = Mapping[str, np.ndarray]
+Builder = Callable[["Site", Sequence[Tensor]], "Tensor | list[Tensor]"]
+
+_BUILDERS: dict[str, Builder] = {}
+
+
+def builds(*types: str) -> Callable[[Builder], Builder]:
+    """Decorator: the function that builds these Caffe types. Twice the same type is an error.
+
+    The function takes a Site and the bottoms (Keras tensors, in the layouts that the plan says)
+    and returns the top, or a list of tops.
+    """
+
+    def add(function: Builder) -> Builder:
+        for name in types:
+            if name in _BUILDERS:
+                raise ValueError(f"layer type {name} has two builders")
+            _BUILDERS[name] = function
+        return function
+
+    return add
+
+
+def builders() -> dict[str, Builder]:
+    """All that has been registered so far."""
+    return _BUILDERS
+
+
+class Site:
+    """Where one Caffe layer is built.
+
+    Args:
+        planned: the layer, its layouts and blobs.
+        values: its numbers by role in Caffe's layout, or None to leave Keras's initialisers at it.
+        plain: whether only ops may be used that run on any CPU, without XLA.
+        shared: Keras layers by what they hold, so that shared blobs stay shared.
+    """
+
+    def __init__(
+        self,
+        planned: PlannedLayer,
+        name: str,
+        values: Weights | None,
+        *,
+        plain: bool,
+        shared: dict[Any, Any],
+    ) -> None:
+        import keras
+
+        self.keras, self.ops = keras, keras.ops
+        self.planned = planned
+        self.layer = planned.layer
+        self.family: Any = planned.family
+        self.options = planned.family.options(planned.layer) if planned.family.field else None
+        self.name = name
+        self.plain = plain
+        self._values = values
+        self._shared = shared
+        self._helpers = 0
+
+    @property
+    def bottom(self) -> Layout:
+        """The first bottom's layout."""
+        return self.planned.bottoms[0]
+
+    @property
+    def top(self) -> Layout:
+        """The first top's layout."""
+        return self.planned.tops[0]
+
+    def helper(self) -> str:
+        """A name for a node that the Caffe layer does not have."""
+        self._helpers += 1
+        return f"{self.name}>h{self._helpers}"
+
+    def weight(self, role: str) -> np.ndarray | None:
+        """The numbers of a role as TensorFlow lays them; None if there are none (no weights)."""
+        values = self.caffe_weight(role)
+        return None if values is None else self.param(role).to_tf(values)
+
+    def caffe_weight(self, role: str) -> np.ndarray | None:
+        """The numbers of a role as Caffe lays them; None if there are none (no weights)."""
+        return None if self._values is None else self._values[role]
+
+    def param(self, role: str) -> Pattern:
+        """The layout of a role's blob."""
+        return next(p.layout for p in self.planned.params if p.role == role)
+
+    def has(self, role: str) -> bool:
+        """Whether the layer has a blob of this role."""
+        return any(p.role == role for p in self.planned.params)
+
+    def op(self, function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Any:
+        """Call a `keras.ops` function and name the node that it makes."""
+        result = function(*args, **kwargs)
+        first = result[0] if isinstance(result, list | tuple) else result
+        first._keras_history.operation.name = self.helper()
+        return result
+
+    def add(self, layer: str, *inputs: Tensor, **config: Any) -> Tensor:
+        """Add a Keras layer without weights, by its class name in `keras.layers`."""
+        made = getattr(self.keras.layers, layer)(name=self.helper(), **config)
+        return made(inputs[0] if len(inputs) == 1 else list(inputs))
+
+    def learn(
+        self,
+        layer: str,
+        tensor: Tensor,
+        weights: Mapping[str, np.ndarray | None],
+        *,
+        last: bool = True,
+        **config: Any,
+    ) -> Tensor:
+        """Add a Keras layer with these weights, by their names in Keras.
+
+        A layer whose blobs all belong to an earlier Caffe layer is that one's Keras layer again.
+
+        Args:
+            last: whether it is the Caffe layer's final node, and so bears its name.
+        """
+        cls = getattr(self.keras.layers, layer)
+        how = sorted((k, v) for k, v in config.items() if not k.endswith("_initializer"))
+        key = (layer, self.planned.owners, repr(how))
+        made = self._shared.get(key)
+        if made is not None:
+            return made(tensor)
+        made = cls(name=self.name if last else self.helper(), trainable=self.trainable, **config)
+        fill(made, weights, tensor)
+        if all(weight is not None for weight in weights.values()):
+            self._shared[key] = made
+        return made(tensor)
+
+    @property
+    def trainable(self) -> bool:
+        """False where the net freezes the layer: every lr_mult that it writes is 0."""
+        specs = self.layer.message.param
+        count = len(self.planned.params)
+        return not (count and len(specs) >= count and all(s.lr_mult == 0 for s in specs[:count]))
+
+    def relaid(self, tensor: Tensor, have: Layout, want: Layout) -> Tensor:
+        """The tensor in another layout."""
+        for kind, argument in steps(have, want):
+            if kind == "reshape":
+                tensor = self.reshaped(tensor, argument)
+            elif argument[0] == 0:
+                tensor = self.add("Permute", tensor, dims=argument[1:])
+            else:
+                tensor = self.op(self.ops.transpose, tensor, argument)
+        return tensor
+
+    def reshaped(self, tensor: Tensor, shape: Sequence[int | None]) -> Tensor:
+        """The tensor in another shape; None or -1 is a free size.
+
+        Raises:
+            UnsupportedError: two free sizes besides the batch, which no reshape can tell apart.
+        """
+        sizes = [-1 if s is None else s for s in shape]
+        batch = tensor.shape[0] if len(tensor.shape) else None
+        if sizes and sizes[0] == (-1 if batch is None else batch) and sizes[1:].count(-1) <= 1:
+            return self.add("Reshape", tensor, target_shape=tuple(sizes[1:]))
+        if sizes.count(-1) > 1:
+            raise UnsupportedError(
+                f"{self.layer}: its shape depends on two sizes that are left free; fix them with "
+                "--input-shape or --batch"
+            )
+        return self.op(self.ops.reshape, tensor, tuple(sizes))
+
+    def free(self, layout: Layout) -> bool:
+        """Whether any size but the batch is free."""
+        return any(size is None for size in layout.shape[1:])
+
+
+def fill(layer: Any, weights: Mapping[str, np.ndarray | None], tensor: Tensor) -> None:
+    """Build a Keras layer with its variables made from these arrays straight away.
+
+    No initialiser runs, and one array at a time is copied. Variables without an array keep
+    Keras's initialiser.
+    """
+    make = layer.add_weight
+
+    def add_weight(*args: Any, name: str | None = None, **kwargs: Any) -> Any:
+        array = weights.get(name or "")
+        if array is not None:
+            shape = kwargs["shape"] if "shape" in kwargs else args[0]
+            values = np.ascontiguousarray(array, np.float32).reshape(shape)
+            kwargs["initializer"] = lambda shape, dtype=None: values
+        return make(*args, name=name, **kwargs)
+
+    layer.add_weight = add_weight
+    try:
+        layer.build(tensor.shape)
+    finally:
+        del layer.add_weight
+
+
+def escaped(name: str, taken: set[str]) -> str:
+    """The Keras name of a Caffe name; a repeated one gets `>d2`, `>d3` … at its end."""
+    base = result = escape(name)
+    number = 1
+    while result in taken:
+        number += 1
+        result = f"{base}>d{number}"
+    taken.add(result)
+    return result

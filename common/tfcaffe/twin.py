@@ -1,0 +1,114 @@
+"""Where each blob of a Caffe net is in its TensorFlow twin, and how it lies there.
+
+The record travels with the model (in a `.keras` file as one more member of the archive, in a
+SavedModel among its extra assets), so that any two twins can be compared blob by blob.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from tfcaffe.errors import FileFormatError
+from tfcaffe.layout import Layout
+
+MEMBER = "tfcaffe.json"
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class BlobTwin:
+    """One version of a blob, as a layer of the Caffe net left it.
+
+    Args:
+        layer, blob: Caffe's names of the layer and of its top.
+        node: the Keras layer or operation that makes it.
+        output: which of its outputs.
+        layout: how it lies; None stands for free sizes.
+        index: the layer's number in the converted net, which tells layers of one name apart.
+    """
+
+    layer: str
+    blob: str
+    node: str
+    output: int
+    layout: Layout
+    index: int
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A model's record.
+
+    Args:
+        inputs: the model's inputs by their TensorFlow names, in order; their blobs are among
+            `blobs`.
+        blobs: all that both sides have, in the net's order.
+        outputs: the model's outputs in order, as they lie there.
+    """
+
+    inputs: tuple[str, ...]
+    blobs: tuple[BlobTwin, ...]
+    outputs: tuple[BlobTwin, ...]
+
+    def to_json(self, **more: Any) -> str:
+        """The record as text; `more` are facts for people (versions, the source)."""
+        return json.dumps(
+            {
+                "tfcaffe": _VERSION,
+                **more,
+                "inputs": list(self.inputs),
+                "blobs": [_blob_to_json(blob) for blob in self.blobs],
+                "outputs": [_blob_to_json(blob) for blob in self.outputs],
+            },
+            ensure_ascii=False,
+            indent=1,
+        )
+
+    @classmethod
+    def from_json(cls, text: str, path: str) -> Twin:
+        """The record in a model file.
+
+        Raises:
+            FileFormatError: not what `to_json` writes.
+        """
+        try:
+            data = json.loads(text)
+            if data["tfcaffe"] != _VERSION:
+                raise FileFormatError(
+                    f"{path}: its record is of version {data['tfcaffe']}, not {_VERSION}; convert "
+                    "the net again"
+                )
+            return cls(
+                tuple(map(str, data["inputs"])),
+                tuple(_blob_from_json(blob) for blob in data["blobs"]),
+                tuple(_blob_from_json(blob) for blob in data["outputs"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise FileFormatError(f"{path}: its record {MEMBER} is damaged: {error}") from error
+
+
+def _blob_to_json(blob: BlobTwin) -> dict[str, Any]:
+    return {
+        "layer": blob.layer,
+        "blob": blob.blob,
+        "node": blob.node,
+        "output": blob.output,
+        "index": blob.index,
+        "axes": blob.layout.axes,
+        "dims": blob.layout.dims,
+    }
+
+
+def _blob_from_json(data: dict[str, Any]) -> BlobTwin:
+    axes = tuple(tuple(axis) for axis in data["axes"])
+    dims = tuple(tuple(dim) for dim in data["dims"])
+    return BlobTwin(
+        str(data["layer"]),
+        str(data["blob"]),
+        str(data["node"]),
+        int(data["output"]),
+        Layout(axes, dims),
+        int(data["index"]),
+    )
