@@ -39,8 +39,8 @@ def read(path: Path) -> Weights:
     with _opened(path) as file:
         if not isinstance(file.get(_ROOT), type(file["/"])):
             raise FileFormatError(f"{path}: is HDF5, but not Caffe's: it has no group /{_ROOT}")
-        for name, group in _layer_groups(path, file[_ROOT]):
-            layers[name] = _read_layer(identity, buffer, name, group)
+        for name, datasets in _layers(path, file[_ROOT]):
+            layers[name] = _read_layer(identity, buffer, name, datasets)
     if not layers:
         raise FileFormatError(f"{path}: holds no layers")
     return Weights(identity, layers)
@@ -90,55 +90,53 @@ def _opened(path: Path) -> Iterator[Any]:
         raise FileFormatError(f"{path}: is damaged HDF5: {error}") from error
 
 
-def _layer_groups(path: Path, root: Any) -> Iterator[tuple[str, Any]]:
-    """Groups that hold data sets or nothing, by their path below the root.
+def _layers(path: Path, root: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Layers' names and data sets. A group of groups only is the part of a name before a "/".
 
-    A group of groups only is the part of a name before a "/". Iterative, and every group is taken
-    once, so that neither deep nor circular files do harm.
+    Iterative, and every group is taken once, so that neither deep nor circular files do harm.
     """
     import h5py
 
-    seen = {h5py.h5o.get_info(root.id).addr}
-    waiting = [(name, root, name) for name in reversed(list(root))]
+    seen = set()
+    waiting = [("", root)]
     while waiting:
-        name, parent, key = waiting.pop()
-        if not isinstance(parent.get(key, getlink=True), h5py.HardLink):
-            raise FileFormatError(f"{path}: /{_ROOT}/{name} is a link; give a file without links")
-        item = parent[key]
-        if not isinstance(item, h5py.Group):
-            if parent == root:
-                raise FileFormatError(f"{path}: /{_ROOT}/{name} is not a layer's group")
-            continue
-        address = h5py.h5o.get_info(item.id).addr
+        name, group = waiting.pop()
+        address = h5py.h5o.get_info(group.id).addr
         if address in seen or name.count("/") > _MAX_DEPTH:
             raise FileFormatError(f"{path}: group /{_ROOT}/{name} comes twice or lies too deep")
         seen.add(address)
-        children = list(item)
-        groups = [each for each in children if item.get(each, getclass=True) is h5py.Group]
-        if len(groups) < len(children) or not children:
-            yield name, item
-        waiting += [(f"{name}/{child}", item, child) for child in reversed(groups)]
+        datasets, groups = {}, []
+        for key in group:
+            where = f"/{_ROOT}/{name}/{key}" if name else f"/{_ROOT}/{key}"
+            if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+                raise FileFormatError(f"{path}: {where} is a link; give a file without links")
+            child = group[key]
+            if isinstance(child, h5py.Group):
+                groups.append((f"{name}/{key}" if name else key, child))
+            elif isinstance(child, h5py.Dataset) and name:
+                datasets[key] = child
+            else:
+                raise FileFormatError(f"{path}: {where} is neither a layer's group nor a blob")
+        if name and (datasets or not groups):
+            yield name, datasets
+        waiting += reversed(groups)
 
 
-def _read_layer(identity: FileIdentity, buffer: mmap.mmap, name: str, group: Any) -> LayerBlobs:
-    import h5py
-
+def _read_layer(
+    identity: FileIdentity, buffer: mmap.mmap, name: str, datasets: dict[str, Any]
+) -> LayerBlobs:
     found: dict[int, Blob] = {}
-    for key in group:
-        if group.get(key, getclass=True) is h5py.Group:
-            continue
+    for key, dataset in datasets.items():
         where = f"{identity.path}: layer {name!r}, blob {key!r}"
         if not key.isascii() or not key.isdecimal() or key != str(int(key[:9])):
             raise FileFormatError(f"{where}: blobs are numbered 0, 1, 2 …")
         if int(key) >= _MAX_BLOBS:
             raise FileFormatError(f"{where}: no layer has so many blobs")
-        if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-            raise FileFormatError(f"{where}: is a link; give a file without links")
-        found[int(key)] = _read_blob(identity, buffer, where, group[key])
+        found[int(key)] = _read_blob(identity, buffer, where, dataset)
     count = max(found, default=-1) + 1
     absent = frozenset(range(count)) - found.keys()
-    shared = {index: Blob((), partial(_refuse, identity.path, name, index)) for index in absent}
-    return LayerBlobs(name, "", Blobs([(found | shared)[i] for i in range(count)]), absent=absent)
+    found |= {index: Blob((), partial(_refuse, identity.path, name, index)) for index in absent}
+    return LayerBlobs(name, "", Blobs([found[i] for i in range(count)]), absent=absent)
 
 
 def _refuse(path: Path, name: str, index: int) -> FloatArray:
@@ -157,9 +155,7 @@ def _read_blob(identity: FileIdentity, buffer: mmap.mmap, where: str, dataset: A
         raise FileFormatError(f"{where}: lies in another file; give one that holds everything")
     stored = dataset.id.get_storage_size()
     if dataset.nbytes > stored * (_MAX_DEFLATE if dataset.chunks else 1):
-        raise FileFormatError(
-            f"{where}: claims {dataset.nbytes} bytes, but the file holds {stored}"
-        )
+        raise FileFormatError(f"{where}: claims {dataset.nbytes} bytes where {stored} are stored")
     offset = dataset.id.get_offset()
     if offset is None or dataset.chunks or dataset.file.userblock_size:
         return Blob(shape, partial(_read_values, identity, dataset.name))

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from tfcaffe.blob_proto import DATA, SHAPE, SHAPE_DIM, read_blob
 from tfcaffe.errors import FileFormatError
@@ -175,21 +175,31 @@ def _write_layer(file: BinaryIO, layer: LayerBlobs) -> None:
     texts += [(V2.bottom, bottom) for bottom in layer.bottoms]
     texts += [(V2.top, top) for top in layer.tops]
     head = b"".join(bytes_field(number, _encoded(text)) for number, text in texts)
-    blob_heads = [_blob_head(shape) for shape in layer.shapes]
-    sizes = [math.prod(shape) * 4 for shape in layer.shapes]
-    total = len(head) + sum(map(len, blob_heads)) + sum(sizes)
-    file.write(tag(NET_LAYER) + varint(total) + head)
-    for index, blob_head in enumerate(blob_heads):
-        file.write(blob_head)
+    frames = [_frame(shape) for shape in layer.shapes]
+    size = len(head) + sum(len(frame.head) + frame.data + len(frame.tail) for frame in frames)
+    file.write(tag(NET_LAYER) + varint(size) + head)
+    for index, frame in enumerate(frames):
+        file.write(frame.head)
         file.write(as_float32(layer, index).data)
+        file.write(frame.tail)
 
 
-def _blob_head(shape: Shape) -> bytes:
-    """All of the blob's field in the layer but the floats themselves."""
-    size = math.prod(shape) * 4
-    dims = bytes_field(SHAPE_DIM, b"".join(map(varint, shape)))
-    inner = bytes_field(SHAPE, dims) + tag(DATA) + varint(size)
-    return tag(V2.blobs) + varint(len(inner) + size) + inner
+class _Frame(NamedTuple):
+    """The bytes around the `data` bytes of a blob's floats, in the order of protobuf and Caffe."""
+
+    head: bytes
+    data: int
+    tail: bytes
+
+
+def _frame(shape: Shape) -> _Frame:
+    data = math.prod(shape) * 4
+    head = tag(DATA) + varint(data) if data else b""
+    tail = bytes_field(
+        SHAPE, bytes_field(SHAPE_DIM, b"".join(map(varint, shape))) if shape else b""
+    )
+    size = len(head) + data + len(tail)
+    return _Frame(tag(V2.blobs) + varint(size) + head, data, tail)
 
 
 def _encoded(text: str) -> bytes:

@@ -171,6 +171,9 @@ def _unknown_field(message: Any) -> str | None:
 
 def _check_layer(path: Path, layer: Any) -> None:
     where = f"{path}: layer {layer.name!r}"
+    names = (layer.name, layer.type, *layer.bottom, *layer.top)
+    if not all(isinstance(name, str) for name in names):  # protobuf gives bytes then
+        raise FileFormatError(f"{where}: its names are not UTF-8: {_WAY_OUT}")
     if layer.type not in _TYPES:
         raise UnsupportedError(f"{where}: its type {layer.type!r} is not BVLC's: {_WAY_OUT}")
     for descriptor, _ in layer.ListFields():
