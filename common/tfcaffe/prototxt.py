@@ -139,6 +139,8 @@ def _explain(error: text_format.ParseError, text: str, path: str, schema: Schema
         message += _nearest(match[2], list(enum.values_by_name))
     elif match := _NOT_A.search(message):
         message = f"expected a value of type {match[1]}, found {match[2]!r}"
+    else:
+        message = f"{message[:1].lower()}{message[1:]}, in `{source.strip()[:60]}`"
     if placeholder := _PLACEHOLDER.search(source):
         message += f"; the file is a template: put a value in the place of {placeholder[0]}"
     return f"{path}:{line}:{column}: {message}"
@@ -175,7 +177,7 @@ def _block(name: str, message: Any, indent: str) -> Iterator[str]:
     body = list(_write(message, indent + "  "))
     plain = all(field.message_type is None for field, _ in message.ListFields())
     line = " ".join([f"{indent}{name} {{", *(part.strip() for part in body), "}"])
-    if plain and not name.endswith("_param") and len(line) <= _WIDTH:
+    if plain and not name.endswith("_param") and name != "layer" and len(line) <= _WIDTH:
         yield line + "\n"
     else:
         yield f"{indent}{name} {{\n"

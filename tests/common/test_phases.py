@@ -1,6 +1,7 @@
 """Include and exclude rules: Caffe's FilterNet and StateMeetsRule."""
 
 import pytest
+
 from tfcaffe import phases, prototxt
 from tfcaffe.errors import NetError
 from tfcaffe.phases import Phase

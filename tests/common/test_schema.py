@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from google.protobuf import descriptor_pb2, text_format
+
 from tfcaffe import schema
 from tfcaffe.errors import FileFormatError, UsageError
 from tfcaffe.oracle.pycaffe import find_caffe
@@ -164,9 +165,7 @@ def test_users_default_wins_and_bvlcs_label_survives(tmp_path: Path) -> None:
 
 
 def test_users_enum_values_are_added(tmp_path: Path) -> None:
-    loaded = extra(
-        tmp_path, "message V1LayerParameter { enum LayerType { MINE = 4; RELU = 99; } }"
-    )
+    loaded = extra(tmp_path, "message V1LayerParameter { enum LayerType { MINE = 4; RELU = 99; } }")
     kinds = dict(loaded.message("V1LayerParameter").LayerType.items())
     assert kinds["RELU"] == 18
     assert kinds["CONVOLUTION"] == 4

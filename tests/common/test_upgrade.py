@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from google.protobuf import text_format
+
 from tfcaffe import schema, upgrade
 from tfcaffe.errors import NetError
 from tfcaffe.oracle.pycaffe import find_caffe
@@ -60,7 +61,8 @@ def v0(kind: str, fields: str) -> str:
         ("concat", "concat_dim: 0", 'type: "Concat" concat_param { concat_dim: 0 }'),
         (
             "data",
-            'source: "s" batchsize: 4 rand_skip: 2 scale: 0.5 meanfile: "m" cropsize: 9 mirror: true',
+            'source: "s" batchsize: 4 rand_skip: 2 scale: 0.5 meanfile: "m" cropsize: 9 '
+            "mirror: true",
             'type: "Data" data_param { source: "s" batch_size: 4 rand_skip: 2 } '
             'transform_param { scale: 0.5 mean_file: "m" crop_size: 9 mirror: true }',
         ),
@@ -144,10 +146,14 @@ def test_v0_padding_is_folded(kind: str) -> None:
         ('layers { layer { name: "r" type: "relu" } bottom: "y" }', "reads 'y', which no layer"),
         (v0("elu", ""), "'elu' is not a V0 layer type"),
         (v0("relu", "") + 'layers { name: "b" type: RELU bottom: "x" }', "'b' is of another gener"),
-        ('layers { name: "a" type: RELU } layer { name: "b" type: "ReLU" }', "`layer` and `layers`"),
+        (
+            'layers { name: "a" type: RELU } layer { name: "b" type: "ReLU" }',
+            "`layer` and `layers`",
+        ),
         (v0("relu", "") + 'layer { name: "b" type: "ReLU" }', "mixes"),
         (
-            'input: "x" layers { layer { name: "p" type: "padding" } bottom: "x" top: "y" top: "z" }'
+            'input: "x" '
+            'layers { layer { name: "p" type: "padding" } bottom: "x" top: "y" top: "z" }'
             'layers { layer { name: "c" type: "conv" } bottom: "y" }',
             "one bottom each, and the padding one top",
         ),
@@ -313,7 +319,9 @@ def test_upgrade_leaves_its_argument_alone_and_is_idempotent(text: str) -> None:
 # -- real Caffe
 
 _INPUT = 'input: "x" input_dim: 2 input_dim: 3 input_dim: 12 input_dim: 9 '
-_V0_NET = _INPUT + """
+_V0_NET = (
+    _INPUT
+    + """
 layers { layer { name: "p" type: "padding" pad: 2 } bottom: "x" top: "p" }
 layers { layer { name: "c" type: "conv" num_output: 4 kernelsize: 3 biasterm: false
                  weight_filler { type: "gaussian" std: 0.1 } blobs_lr: 3 weight_decay: 2 }
@@ -328,7 +336,10 @@ layers { layer { name: "i" type: "innerproduct" num_output: 5 blobs_lr: 1 blobs_
                  bias_filler { type: "constant" value: 0.5 } } bottom: "f" top: "i" }
 layers { layer { name: "s" type: "softmax" } bottom: "i" top: "s" }
 """
-_V1_NET = _INPUT + """
+)
+_V1_NET = (
+    _INPUT
+    + """
 layers { name: "c" type: CONVOLUTION bottom: "x" top: "c" param: "w" param: "b" blobs_lr: 1
          blob_share_mode: STRICT blob_share_mode: PERMISSIVE blobs_lr: 2 weight_decay: 1
          weight_decay: 0 convolution_param { num_output: 3 pad: 1 kernel_size: 3 group: 3 } }
@@ -343,11 +354,15 @@ layers { name: "m" type: DUMMY_DATA top: "m" dummy_data_param {
 layers { name: "i" type: INNER_PRODUCT bottom: "q" top: "i" inner_product_param { num_output: 2 } }
 layers { name: "l" type: SOFTMAX_LOSS bottom: "i" bottom: "m" top: "l" loss_weight: 0.5 }
 """
-_BATCH_NORM_NET = _INPUT + """
+)
+_BATCH_NORM_NET = (
+    _INPUT
+    + """
 layer { name: "b" type: "BatchNorm" bottom: "x" top: "b" param { lr_mult: 1 } param { }
         param { decay_mult: 3 } }
 layer { name: "r" type: "ReLU" bottom: "b" top: "b" }
 """
+)
 _SAVE = "import caffe, sys; caffe.Net(sys.argv[1], caffe.TEST).save(sys.argv[2])"
 
 

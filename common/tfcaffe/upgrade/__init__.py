@@ -105,9 +105,12 @@ def _input_dims(net: Any, i: int) -> list[int]:
 
 def _upgrade_batch_norms(net: Any, notes: list[str]) -> None:
     """BatchNorm with three `param` (the layer's older form): its statistics are never learned."""
-    old = [layer for layer in net.layer if layer.type == "BatchNorm" and len(layer.param) == 3]
-    for layer in old:
+    changed = False
+    for layer in net.layer:
+        if layer.type != "BatchNorm" or len(layer.param) != 3:
+            continue
         for spec in layer.param:
+            changed = changed or spec.lr_mult != 0 or spec.decay_mult != 0
             spec.lr_mult = spec.decay_mult = 0.0
-    if old:
+    if changed:
         notes.append("BatchNorm layers with three param: lr_mult and decay_mult set to 0")
