@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import sysconfig
-import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -94,9 +93,10 @@ def wheel(built: Path) -> Path:
 def unpacked(built: Path) -> Path:
     """The project's root as unpacked from the sdist."""
     (archive,) = built.glob("*.tar.gz")
-    with tarfile.open(archive) as file:
-        file.extractall(built / "unpacked", filter="data")
-    (root,) = (built / "unpacked").iterdir()
+    folder = built / "unpacked"
+    folder.mkdir()
+    run("tar", "-xzf", archive, cwd=folder)
+    (root,) = folder.iterdir()
     return root
 
 
