@@ -128,6 +128,22 @@ def test_union_repeats_what_some_fork_repeats(message: str, field: str) -> None:
     assert repeated(message, field, schema.load())
 
 
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("pooling_param { kernel_size: 2 } include { phase: TEST }", ()),
+        ("pooling_param { kernel_size: 2 ceil_mode: false }", ("pooling_param.ceil_mode",)),
+        ("param { } interp_param { zoom_factor: 2 shrink_factor: 3 }", ("interp_param",)),
+        (
+            "dummy_data_param { data_filler { } data_filler { diag_val: 1 } } relu6_param { }",
+            ("dummy_data_param.data_filler.diag_val", "relu6_param"),
+        ),
+    ],
+)
+def test_fork_fields_are_told_apart(text: str, fields: tuple[str, ...]) -> None:
+    assert schema.fork_fields(parsed_layer(schema.load(), text)) == fields
+
+
 # -- users' files
 
 

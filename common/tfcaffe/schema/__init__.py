@@ -10,6 +10,8 @@ from tfcaffe.schema import build, proto
 from tfcaffe.schema.merge import merge
 
 _HERE = Path(__file__).parent
+_BVLC = ("bvlc.proto", "bvlc_old.proto")
+_FORKS = ("forks.proto", "fork_detection.proto", "fork_layers.proto")
 
 
 class Schema:
@@ -33,7 +35,7 @@ class Schema:
 @cache
 def bvlc() -> Schema:
     """BVLC's schema alone: what binary files are read and written with."""
-    return Schema(proto.read(_HERE / "bvlc.proto"))
+    return Schema(_merged(_BVLC))
 
 
 def load(extra: Sequence[Path] = ()) -> Schema:
@@ -47,9 +49,30 @@ def load(extra: Sequence[Path] = ()) -> Schema:
 
 @cache
 def _load(extra: tuple[Path, ...]) -> Schema:
-    root = proto.read(_HERE / "bvlc.proto")
-    for name in ("forks.proto", "fork_messages.proto"):
-        merge(root, proto.read(_HERE / name), wins=False)
+    root = _merged(_BVLC + _FORKS)
     for path in extra:
         merge(root, proto.read(path), wins=True)
     return Schema(root)
+
+
+def _merged(names: Sequence[str]) -> proto.Message:
+    root = proto.Message("")
+    for name in names:
+        merge(root, proto.read(_HERE / name), wins=False)
+    return root
+
+
+def fork_fields(message: Any) -> tuple[str, ...]:
+    """The set fields of a message, at any depth, that BVLC's schema does not have.
+
+    Dotted names, e.g. ("pooling_param.ceil_mode",): what no rule of BVLC's layers accounts for.
+    """
+    known = bvlc().message(message.DESCRIPTOR.name).DESCRIPTOR.fields_by_name
+    found: list[str] = []
+    for field, value in message.ListFields():
+        if field.name not in known:
+            found.append(field.name)
+        elif field.message_type is not None:
+            for item in [value] if hasattr(value, "ListFields") else value:
+                found += (f"{field.name}.{name}" for name in fork_fields(item))
+    return tuple(dict.fromkeys(found))
