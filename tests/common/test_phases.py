@@ -1,9 +1,14 @@
 """Include and exclude rules: Caffe's FilterNet and StateMeetsRule."""
 
+import json
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from tfcaffe import phases, prototxt
 from tfcaffe.errors import NetError
+from tfcaffe.oracle.pycaffe import find_caffe
 from tfcaffe.phases import Phase
 
 
@@ -75,3 +80,45 @@ def test_lines_follow_and_the_source_is_left_alone() -> None:
     assert filtered.lines == (2, 5)
     assert (filtered.net.state.phase, filtered.net.state.level) == (1, 3)
     assert file.net.SerializeToString() == before
+
+
+_FORKED = """
+layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ dim: 1 dim: 2 }} }} }}
+layer {{ name: "ruled" type: "Power" bottom: "x" top: "r" {rules} }}
+layer {{ name: "last" type: "Power" bottom: "x" top: "l" }}
+{state}
+"""
+_NAMES = (
+    "import caffe, json, sys; path, phase, level, stages = sys.argv[1:];"
+    "net = caffe.Net(path, getattr(caffe, phase), level=int(level), stages=json.loads(stages));"
+    "print('\\n'.join(net._layer_names))"
+)
+
+
+@pytest.mark.parametrize(
+    ("rules", "phase", "level", "stages", "state"),
+    [
+        ("include { phase: TRAIN }", "TEST", 0, ["a"], ""),
+        ("exclude { phase: TRAIN }", "TEST", 0, ["a"], ""),
+        ("include { min_level: 2 max_level: 3 }", "TEST", 3, ["a"], ""),
+        ("include { min_level: 2 max_level: 3 }", "TEST", 4, ["a"], ""),
+        ("include { stage: 'a' stage: 'b' }", "TEST", 0, ["a"], ""),
+        ("include { stage: 'a' stage: 'b' }", "TEST", 0, ["a"], "state { stage: 'b' }"),
+        ("include { min_level: 5 }", "TEST", 0, ["a"], "state { level: 5 }"),
+        ("exclude { not_stage: 'a' }", "TRAIN", 0, ["a"], "state { phase: TEST }"),
+        ("include { phase: TRAIN not_stage: 'b' }", "TRAIN", 0, ["a"], ""),
+    ],
+)
+def test_filter_is_real_caffes(
+    rules: str, phase: Phase, level: int, stages: list[str], state: str, tmp_path: Path
+) -> None:
+    interpreter = find_caffe()
+    if interpreter is None:
+        pytest.skip("real Caffe is not installed (make pycaffe, or CAFFE_PYTHON)")
+    path = tmp_path / "net.prototxt"
+    path.write_text(_FORKED.format(rules=rules, state=state))
+    command = [interpreter, "-c", _NAMES, path, phase, str(level), json.dumps(stages)]
+    theirs = subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()
+    net = phases.filter_net(prototxt.read(path).net, phase, level, stages)
+    ours = [layer.name for layer in net.layer]
+    assert [name for name in theirs if "split" not in name] == ours
