@@ -34,10 +34,14 @@ def read(path: Path) -> Weights:
         UsageError: There is no such file.
         FileFormatError: It is no weights file of Caffe's, or a damaged one.
     """
+    import h5py
+
     identity, buffer = map_file(path)
     layers: dict[str, LayerBlobs] = {}
     with _opened(path) as file:
-        if not isinstance(file.get(_ROOT), type(file["/"])):
+        if not isinstance(file.get(_ROOT, getlink=True, default=None), h5py.HardLink) or (
+            file.get(_ROOT, getclass=True) is not h5py.Group
+        ):
             raise FileFormatError(f"{path}: is HDF5, but not Caffe's: it has no group /{_ROOT}")
         for name, datasets in _layers(path, file[_ROOT]):
             layers[name] = _read_layer(identity, buffer, name, datasets)
@@ -60,22 +64,28 @@ def write(path: str | Path, layers: Iterable[LayerBlobs], *, overwrite: bool = F
     """
     import h5py
 
-    with replacing(path, overwrite) as temporary, h5py.File(temporary, "w") as file:
-        root = file.create_group(_ROOT)
-        for layer in layers:
-            if not layer.name or layer.name == "." or {"/", "\0"} & set(layer.name):
-                raise OutputError(
-                    f"{path}: layer {layer.name!r} cannot be stored, since HDF5 gives "
-                    f'"/", "." and empty names a meaning of their own; write a .caffemodel'
-                )
-            if layer.name in root:
-                raise OutputError(
-                    f"{path}: two layers are called {layer.name!r}; write a .caffemodel"
-                )
-            group = root.create_group(layer.name)
-            for index in range(len(layer.blobs)):
-                if index not in layer.absent:
-                    group.create_dataset(str(index), data=as_float32(layer, index))
+    with replacing(path, overwrite) as temporary:
+        try:
+            with h5py.File(temporary, "w") as file:
+                root = file.create_group(_ROOT)
+                for layer in layers:
+                    _write_layer(path, root, layer)
+        except (OSError, RuntimeError) as error:  # h5py has both for a disk that is full
+            raise OutputError(f"{path}: cannot be written: {error}") from error
+
+
+def _write_layer(path: str | Path, root: Any, layer: LayerBlobs) -> None:
+    if layer.name in ("", ".") or {"/", "\0"} & set(layer.name):
+        raise OutputError(
+            f"{path}: layer {layer.name!r} cannot be stored, since HDF5 gives "
+            f'"/", "." and empty names a meaning of their own; write a .caffemodel'
+        )
+    if layer.name in root:
+        raise OutputError(f"{path}: two layers are called {layer.name!r}; write a .caffemodel")
+    group = root.create_group(layer.name)
+    for index in range(len(layer.blobs)):
+        if index not in layer.absent:
+            group.create_dataset(str(index), data=as_float32(layer, index))
 
 
 @contextmanager
@@ -86,7 +96,15 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
+    except (
+        OSError,
+        RuntimeError,
+        KeyError,
+        ValueError,
+        TypeError,
+        OverflowError,
+        MemoryError,
+    ) as error:
         raise FileFormatError(f"{path}: is damaged HDF5: {error}") from error
 
 

@@ -35,6 +35,7 @@ V1_LAYER_V0 = 1  # a V1 layer's field that holds a V0 one
 _MAX_LAYERS, _MAX_BLOBS, _MAX_TEXTS = 1 << 16, 1 << 10, 1 << 12  # far beyond any net
 
 
+_TEXT_LOOK = 100  # bytes that tell text from a binary file
 _CAFFE_LIMIT = 2**31 - 1  # bytes that Caffe reads (io.cpp, kProtoReadBytesLimit)
 _log = logging.getLogger(__name__)
 
@@ -90,12 +91,19 @@ def read(path: Path) -> Weights:
                 if len(layers) > _MAX_LAYERS:
                     raise WireError(entry.tag, f"more than {_MAX_LAYERS} layers")
     except WireError as error:
-        raise FileFormatError(f"{path}: is no caffemodel, or a damaged one: {error}") from error
+        raise FileFormatError(f"{path}: is {_what(buffer)}: {error}") from error
     if not layers:
         raise FileFormatError(f"{path}: is no caffemodel: it holds no layers")
     if len(generations) > 1:
         raise FileFormatError(f"{path}: mixes `layer` and `layers`, which Caffe refuses as well")
     return Weights(identity, layers)
+
+
+def _what(buffer: Buffer) -> str:
+    beginning = buffer[:_TEXT_LOOK].decode("ascii", "replace").replace("\n", " ")
+    if beginning.isascii() and beginning.isprintable():
+        return "text, not a binary caffemodel (a prototxt? a Git LFS pointer?)"
+    return "no caffemodel, or a damaged one"
 
 
 def _read_layer(path: Path, buffer: Buffer, entry: Field) -> LayerBlobs:

@@ -7,6 +7,7 @@ place; an old file stays intact until then, and whatever goes wrong leaves nothi
 import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,6 +17,7 @@ from pathlib import Path
 from tfcaffe.errors import OutputError
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_SAVED_MODEL = "saved_model.pb"
 
 
 def check_writable(path: str | Path, overwrite: bool = False, *, directory: bool = False) -> None:
@@ -31,23 +33,36 @@ def check_writable(path: str | Path, overwrite: bool = False, *, directory: bool
     """
     target = _resolve(path)
     try:
-        exists, is_directory, is_file = target.exists(), target.is_dir(), target.is_file()
+        mode = target.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        mode = None
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-    if is_directory and not directory:
-        raise OutputError(f"{path}: is a directory; name a file in it")
-    if exists and directory and not is_directory:
-        raise OutputError(f"{path}: is a file where a directory is to be written; name another")
-    if exists and not (is_directory or is_file):
-        raise OutputError(f"{path}: is a device, not a file; name another")
-    if exists and not overwrite:
-        raise OutputError(f"{path}: exists already; give --overwrite or name another")
-    if exists and not os.access(target, os.W_OK):
-        raise OutputError(f"{path}: is write-protected; change that or name another")
+    if mode is not None:
+        _check_old(path, target, mode, overwrite, directory)
     if not target.parent.is_dir():
         raise OutputError(f"{path}: there is no folder {target.parent}; make it first")
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise OutputError(f"{path}: its folder is write-protected; name another place")
+
+
+def _check_old(path: str | Path, target: Path, mode: int, overwrite: bool, directory: bool) -> None:
+    """Refuses to replace what stands at `path` unless it is of the same kind and may go."""
+    if not directory and stat.S_ISDIR(mode):
+        raise OutputError(f"{path}: is a directory; name a file in it")
+    if directory and stat.S_ISREG(mode):
+        raise OutputError(f"{path}: is a file where a directory is to be written; name another")
+    if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+        raise OutputError(f"{path}: is a device, not a file; name another")
+    if not overwrite:
+        raise OutputError(f"{path}: exists already; give --overwrite or name another")
+    if not os.access(target, os.W_OK):
+        raise OutputError(f"{path}: is write-protected; change that or name another")
+    if directory and any(target.iterdir()) and not (target / _SAVED_MODEL).is_file():
+        raise OutputError(
+            f"{path}: is a directory with other things than a SavedModel in it, "
+            f"which overwriting would delete; name another"
+        )
 
 
 @contextmanager
@@ -84,25 +99,31 @@ def replacing_all(
     Raises:
         OutputError: see `check_writable`; the disk is full; two paths are the same.
     """
-    asked = {path: path in directories for path in paths}
-    for path, directory in asked.items():
-        check_writable(path, overwrite, directory=directory)
-    targets = [_resolve(path) for path in paths]
-    if len(set(targets)) < len(targets):
+    targets = {_resolve(path): path for path in paths}
+    if len(targets) < len(paths):
         raise OutputError(f"{', '.join(map(str, paths))}: two outputs are the same file")
+    folders = {_resolve(path) for path in directories}
+
+    def check() -> None:
+        for target, path in targets.items():
+            check_writable(path, overwrite, directory=target in folders)
+
+    check()
     with ExitStack() as stack:
         swaps = [_Swap(target, stack.enter_context(_folder_beside(target))) for target in targets]
         try:
             yield [swap.new for swap in swaps]
-            for swap in swaps:
-                _flush(swap.new)
-            for path, directory in asked.items():  # someone may have written there meanwhile
-                check_writable(path, overwrite, directory=directory)
-            _commit(swaps)
         except OSError as error:
             if error.errno in _NO_ROOM:
-                raise OutputError(f"{targets[0].parent}: {error.strerror}") from error
+                raise OutputError(f"{paths[0]}: {error.strerror}") from error
             raise
+        try:
+            for swap in swaps:
+                _flush(swap.new)
+            check()  # someone may have written there meanwhile
+            _commit(swaps)
+        except OSError as error:
+            raise OutputError(f"{paths[0]}: cannot be written: {error}") from error
 
 
 @dataclass

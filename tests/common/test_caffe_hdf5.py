@@ -156,6 +156,10 @@ def other_group(file: h5py.File) -> None:
     file["model_weights/conv/kernel:0"] = VALUES[0]
 
 
+def link_for_root(file: h5py.File) -> None:
+    file["data"] = h5py.ExternalLink("/etc/passwd", "/x")
+
+
 def data_set_for_root(file: h5py.File) -> None:
     file["data"] = VALUES[0]
 
@@ -219,6 +223,7 @@ def empty(file: h5py.File) -> None:
     [
         (other_group, "no group /data"),
         (data_set_for_root, "no group /data"),
+        (link_for_root, "no group /data"),
         (data_set_for_layer, "neither a layer's group nor a blob"),
         (odd_blob_name, "layer 'c', blob 'weight': blobs are numbered"),
         (huge_index, "so many blobs"),

@@ -164,7 +164,7 @@ HUGE = inside(7, inside(1, made.number(2**40) * 2))
     ("content", "reason"),
     [
         (b"", "empty"),
-        (b"name: 'text'\nlayer { name: 'c' }", "no caffemodel"),
+        (b"name: 'text'\nlayer { name: 'c' }", r"is text, not .* \(a prototxt\?"),
         (bytes(1000), "no caffemodel"),
         (inside(1, b"only a name"), "no layers"),
         (made.v2(b"") + made.v1(b""), "mixes"),

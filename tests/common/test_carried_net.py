@@ -9,9 +9,12 @@ import pytest
 from google.protobuf import text_format
 
 from corpus import CORPUS, needs_corpus
+from oracles import caffe  # noqa: F401
 from tfcaffe import caffe_hdf5, schema
+from tfcaffe import carried_net as carried_net_module
 from tfcaffe.carried_net import carried_net
 from tfcaffe.errors import FileFormatError, NetError, UnsupportedError
+from tfcaffe.oracle.pycaffe import Caffe
 from tfcaffe.splits import without_splits
 from tfcaffe.weights import Blobs, LayerBlobs
 from weights_files import BLOBS, GENERATIONS, counted, inside, v2
@@ -153,6 +156,16 @@ def test_hdf5_carries_no_net(tmp_path: Path) -> None:
     caffe_hdf5.write(path, [LayerBlobs("c", "", Blobs.of([np.ones(3)]))])
     with pytest.raises(UnsupportedError, match="carry no net: give the prototxt"):
         carried_net(path)
+
+
+def test_every_message_of_a_layer_has_its_owner() -> None:
+    fields = schema.bvlc().message("LayerParameter").DESCRIPTOR.fields_by_name
+    assert {name for name in fields if name.endswith("_param")} == carried_net_module._OWNERS.keys()
+
+
+def test_the_types_are_real_caffes(caffe: Caffe) -> None:  # noqa: F811
+    newer_than_1_0 = {"Clip", "Swish"}
+    assert carried_net_module._TYPES - set(caffe.layer_types) <= newer_than_1_0
 
 
 @needs_corpus

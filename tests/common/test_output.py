@@ -1,6 +1,8 @@
 """Outputs appear whole or not at all, and old ones stay until then."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +28,7 @@ def put_file(path: Path, text: str) -> None:
 
 def put_folder(path: Path, text: str) -> None:
     (path / "inside").mkdir(parents=True)
+    (path / "saved_model.pb").touch()
     (path / "inside" / "file").write_text(text)
 
 
@@ -106,7 +109,7 @@ def test_a_failing_rename_brings_all_old_ones_back(
 
     monkeypatch.setattr(Path, "replace", failing)
     with (
-        pytest.raises(OSError, match="the disk is gone"),
+        pytest.raises(OutputError, match="the disk is gone"),
         replacing_all(paths, True, directories=paths if directory else []) as temporaries,
     ):
         for temporary in temporaries:
@@ -125,6 +128,28 @@ def test_a_target_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
 def test_a_full_disk_is_an_output_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="No space left"), replacing(tmp_path / "out"):
         os.write(os.open("/dev/full", os.O_WRONLY), b"x")
+    assert snapshot(tmp_path) == {}
+
+
+@pytest.mark.parametrize("module", ["caffemodel", "caffe_hdf5"])
+def test_a_writer_that_hits_the_limit_leaves_nothing(module: str, tmp_path: Path) -> None:
+    program = f"""
+import resource, sys
+import numpy as np
+from pathlib import Path
+from tfcaffe import {module}
+from tfcaffe.errors import OutputError
+from tfcaffe.weights import Blobs, LayerBlobs
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))
+try:
+    {module}.write(sys.argv[1], [LayerBlobs("c", "", Blobs.of([np.ones(1 << 20)]))])
+except OutputError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "out")], capture_output=True, text=True
+    )
+    assert "File too large" in done.stdout, done.stderr
     assert snapshot(tmp_path) == {}
 
 
@@ -171,6 +196,13 @@ def test_refused_early(name: str, directory: bool, reason: str, tmp_path: Path) 
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(OutputError, match=reason):
         check_writable(tmp_path / name, directory=directory)
+
+
+def test_a_directory_with_other_things_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "precious").write_text("mine")
+    with pytest.raises(OutputError, match="which overwriting would delete"):
+        check_writable(tmp_path / "home", overwrite=True, directory=True)
 
 
 def test_a_device_is_refused() -> None:
