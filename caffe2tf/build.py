@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from caffe2tf.layers import registry
 from caffe2tf.layers.normalisation import batch_normalization
 from caffe2tf.merge import batch_norm_scales
+from caffe2tf.preprocess import preprocessed
 from caffe2tf.site import Site, Tensor, Weights, escaped
-from tfcaffe.bind import Binding
 from tfcaffe.errors import UnsupportedError
 from tfcaffe.layout import Layout
 from tfcaffe.net import Ref
 from tfcaffe.plan import Plan
 from tfcaffe.twin import BlobTwin, Twin
+
+if TYPE_CHECKING:
+    from caffe2tf.convert import Source
 
 
 @dataclass(frozen=True)
@@ -26,29 +30,32 @@ class Built:
     twin: Twin
 
 
-def build(plan: Plan, binding: Binding | None, *, plain: bool = False) -> Built:
-    """The Keras model of a plan.
+def build(source: Source, *, plain: bool = False) -> Built:
+    """The Keras model of a net.
 
     Args:
-        binding: the numbers; None leaves Keras's initialisers at them.
+        source: the plan, its numbers (none leave Keras's initialisers at them) and options.
         plain: only ops that run on any CPU without XLA (for SavedModels and frozen graphs).
 
     Raises:
         UnsupportedError: a layer, field or free size that Keras cannot say exactly.
     """
-    return _Build(plan, binding, plain).run()
+    return _Build(source, plain).run()
 
 
 class _Build:
-    def __init__(self, plan: Plan, binding: Binding | None, plain: bool) -> None:
-        self.plan, self.binding, self.plain = plan, binding, plain
+    def __init__(self, source: Source, plain: bool) -> None:
+        plan = source.plan
+        self.plan, self.binding, self.plain = plan, source.binding, plain
+        self.preprocessing = source.preprocessing
         self.tensors: dict[Ref, Tensor] = {}
         self.inputs: list[Tensor] = []
+        self.fed: list[BlobTwin] = []
         self.blobs: list[BlobTwin] = []
         self.shared: dict[Any, Any] = {}
         self.taken: set[str] = set()
         self.read = set(plan.net.consumers())
-        self.merged = batch_norm_scales(plan)
+        self.merged = {} if source.keep_scale else batch_norm_scales(plan)
         self.names = self._names()
 
     def run(self) -> Built:
@@ -62,15 +69,14 @@ class _Build:
             else:
                 self._layer(i)
         outputs, twins = [], []
-        for name, ref in self.plan.net.outputs:
-            tensor, twin = self._output(name, ref)
+        for _, ref in self.plan.net.outputs:
+            tensor, twin = self._output(ref)
             outputs.append(tensor)
             twins.append(twin)
         model = keras.Model(
             self.inputs, outputs[0] if len(outputs) == 1 else outputs, name=_model_name(self.plan)
         )
-        names = [tensor._keras_history.operation.name for tensor in self.inputs]
-        return Built(model, Twin(tuple(names), tuple(self.blobs), tuple(twins)))
+        return Built(model, Twin(tuple(self.fed), tuple(self.blobs), tuple(twins)))
 
     def _names(self) -> list[str]:
         """Keras names of all layers, in order; a merged pair bears the BatchNorm's."""
@@ -90,9 +96,12 @@ class _Build:
             name = self.names[i] if alone else escaped(top, self.taken)
             shape = layout.tf_shape
             tensor = keras.Input(shape=shape[1:], batch_size=shape[0], name=name)
-            self.tensors[Ref(i, t)] = tensor
             self.inputs.append(tensor)
-            self._record(i, t, tensor, layout)
+            self.fed.append(self._twin(i, t, tensor, layout))
+            if top == self.preprocessing.blob:
+                tensor = preprocessed(tensor, self.preprocessing, layout, name)
+            self.tensors[Ref(i, t)] = tensor
+            self.blobs.append(self._twin(i, t, tensor, layout))
 
     def _layer(self, i: int) -> None:
         entry = self.plan.layers[i]
@@ -120,7 +129,7 @@ class _Build:
         for t, (top, layout) in enumerate(zip(tops, entry.tops, strict=True)):
             self.tensors[Ref(i, t)] = top
             if entry.layer.type != "Split":
-                self._record(i, t, top, layout)
+                self.blobs.append(self._twin(i, t, top, layout))
 
     def _values(self, i: int) -> Weights | None:
         return None if self.binding is None else self.binding.values(i)
@@ -137,7 +146,7 @@ class _Build:
         entry = self.plan.layers[scale]
         values = self._values(scale)
         roles = {p.role for p in entry.params}
-        affine = {
+        affine: dict[str, np.ndarray | None] = {
             role: None if values is None else values[role]
             for role in ("gamma", "beta")
             if role in roles
@@ -164,25 +173,17 @@ class _Build:
             for top, name in zip(tops, names, strict=True)
         ]
 
-    def _record(self, i: int, t: int, tensor: Tensor, layout: Layout) -> None:
+    def _twin(self, i: int, t: int, tensor: Tensor, layout: Layout) -> BlobTwin:
         layer = self.plan.layers[i].layer
-        history = tensor._keras_history
-        self.blobs.append(
-            BlobTwin(
-                layer.name,
-                layer.tops[t],
-                history.operation.name,
-                history.tensor_index,
-                layout,
-                i,
-            )
+        made_by = tensor._keras_history
+        return BlobTwin(
+            layer.name, layer.tops[t], made_by.operation.name, made_by.tensor_index, layout, i
         )
 
-    def _output(self, name: str, ref: Ref) -> tuple[Tensor, BlobTwin]:
+    def _output(self, ref: Ref) -> tuple[Tensor, BlobTwin]:
         """The tensor that the model answers with for this blob, laid as a user expects it."""
         have, want = self.plan.layout(ref), self.plan.output_layout(ref)
         tensor = self.tensors[ref]
-        layer = self.plan.layers[ref.layer].layer
         if have != want:
             site = Site(
                 self.plan.layers[ref.layer],
@@ -192,21 +193,8 @@ class _Build:
                 shared={},
             )
             tensor = site.relaid(tensor, have, want)
-        history = tensor._keras_history
-        return tensor, BlobTwin(
-            layer.name,
-            name,
-            history.operation.name,
-            history.tensor_index,
-            want,
-            ref.layer,
-        )
+        return tensor, self._twin(ref.layer, ref.top, tensor, want)
 
 
 def _model_name(plan: Plan) -> str:
     return escaped(plan.net.name or "net", set())
-
-
-def output_names(built: Built) -> Sequence[str]:
-    """Caffe's names of the model's outputs, in order."""
-    return [twin.blob for twin in built.twin.outputs]

@@ -66,7 +66,7 @@ class Site:
         self.planned = planned
         self.layer = planned.layer
         self.family: Any = planned.family
-        self.options = planned.family.options(planned.layer) if planned.family.field else None
+        self.options: Any = planned.family.options(planned.layer) if planned.family.field else None
         self.name = name
         self.plain = plain
         self._values = values

@@ -30,7 +30,7 @@ def shift(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
 
 def _affine(site: Site, x: Tensor, factor: str | None, term: str) -> Tensor:
     """EinsumDense with nothing to sum: the one Keras layer that multiplies by a learnt array."""
-    part, dims = _part(site, None)
+    _, dims = _part(site, None)
     letters = "abcdefgh"[: len(x.shape)]
     axes = "".join(letters[d] for d in dims)
     weights: dict[str, np.ndarray | None] = {}

@@ -39,7 +39,10 @@ def filter_file(file: NetFile, phase: Phase, level: int = 0, stages: Sequence[st
     Raises:
         NetError: see `filter_net`.
     """
-    net = filter_net(file.net, phase, level, stages)
+    try:
+        net = filter_net(file.net, phase, level, stages)
+    except NetError as error:
+        raise NetError(f"{file.path}: {error}") from error
     lines = tuple(file.lines[i] for i in _kept(file.net, net.state))
     return replace(file, net=net, lines=lines)
 

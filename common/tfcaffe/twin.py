@@ -42,15 +42,20 @@ class Twin:
     """A model's record.
 
     Args:
-        inputs: the model's inputs by their TensorFlow names, in order; their blobs are among
-            `blobs`.
+        inputs: the model's inputs in order: the node and layout that it is fed at. Built-in
+            preprocessing lies between this node and the one that `blobs` has for the blob.
         blobs: all that both sides have, in the net's order.
         outputs: the model's outputs in order, as they lie there.
     """
 
-    inputs: tuple[str, ...]
+    inputs: tuple[BlobTwin, ...]
     blobs: tuple[BlobTwin, ...]
     outputs: tuple[BlobTwin, ...]
+
+    @property
+    def input_names(self) -> list[str]:
+        """TensorFlow's names of the inputs, in order."""
+        return [blob.node for blob in self.inputs]
 
     def to_json(self, **more: Any) -> str:
         """The record as text; `more` are facts for people (versions, the source)."""
@@ -58,7 +63,7 @@ class Twin:
             {
                 "tfcaffe": _VERSION,
                 **more,
-                "inputs": list(self.inputs),
+                "inputs": [_blob_to_json(blob) for blob in self.inputs],
                 "blobs": [_blob_to_json(blob) for blob in self.blobs],
                 "outputs": [_blob_to_json(blob) for blob in self.outputs],
             },
@@ -81,7 +86,7 @@ class Twin:
                     "the net again"
                 )
             return cls(
-                tuple(map(str, data["inputs"])),
+                tuple(_blob_from_json(blob) for blob in data["inputs"]),
                 tuple(_blob_from_json(blob) for blob in data["blobs"]),
                 tuple(_blob_from_json(blob) for blob in data["outputs"]),
             )

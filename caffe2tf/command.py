@@ -1,0 +1,98 @@
+"""`caffe2tf convert`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tfcaffe.cli import DONE, Console
+from tfcaffe.commands.options import add_net_options, parse_batch, parse_shapes
+
+NAME = "convert"
+SUMMARY = "write a Caffe net as a Keras model, SavedModel, frozen graph or arrays"
+EXAMPLE = (
+    "convert deploy.prototxt net.caffemodel -o net.keras",
+    "convert - net.caffemodel -o saved_model/ --outputs fc7",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("net", metavar="NET", help="prototxt; `-` for the one in the caffemodel")
+    parser.add_argument(
+        "weights",
+        metavar="WEIGHTS",
+        nargs="?",
+        type=Path,
+        help=".caffemodel or .h5; left out, the model has its fillers as initialisers",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        action="append",
+        required=True,
+        type=Path,
+        metavar="OUT",
+        help="what to write (repeatable); the suffix says the format",
+    )
+    parser.add_argument("--to", metavar="FORMAT", help="the format, over what the suffix says")
+    add_net_options(parser)
+    parser.add_argument(
+        "--batch",
+        type=parse_batch,
+        metavar="N|any",
+        help="a fixed batch size, or `any` (default: any where the net allows)",
+    )
+    parser.add_argument(
+        "--outputs", metavar="BLOB,...", default="", help="cut the net at these blobs"
+    )
+    parser.add_argument("--mean", metavar="M", help="build in: subtract a mean (file or values)")
+    parser.add_argument("--scale", type=float, metavar="S", help="build in: then a factor")
+    parser.add_argument(
+        "--channel-order", choices=("bgr", "rgb"), help="build in: what the model is fed"
+    )
+    parser.add_argument(
+        "--keep-scale", action="store_true", help="leave a Scale apart from its BatchNorm"
+    )
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE.py",
+        help="a Python file with layer types of your own (repeatable)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+
+
+def run(options: argparse.Namespace, console: Console) -> int:
+    """Convert, and say what was decided."""
+    from caffe2tf.convert import convert
+    from tfcaffe.quiet import quiet_tensorflow
+
+    quiet_tensorflow()
+
+    notes = convert(
+        options.net,
+        options.weights,
+        options.output,
+        to=options.to,
+        overwrite=options.overwrite,
+        phase=options.phase,
+        level=options.level,
+        stage=options.stages,
+        input_shape=parse_shapes(options.input_shapes),
+        batch=options.batch,
+        outputs=[name for name in options.outputs.split(",") if name],
+        mean=options.mean,
+        scale=options.scale,
+        channel_order=options.channel_order,
+        keep_scale=options.keep_scale,
+        proto=options.protos,
+        plugin=options.plugin,
+    )
+    for note in notes:
+        console.note(note)
+    for path in options.output:
+        console.note(f"wrote {path}")
+    return DONE

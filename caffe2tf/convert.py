@@ -1,0 +1,137 @@
+"""The conversion as two functions: to files, and to a Keras model in memory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+from caffe2tf import formats
+from caffe2tf.passes import prepare
+from tfcaffe.bind import Binding, bind
+from tfcaffe.errors import OutputError, UsageError
+from tfcaffe.load import load_net, load_weights
+from tfcaffe.output import check_writable, replacing_all
+from tfcaffe.plan import Plan, make_plan
+from tfcaffe.plugins import load_plugins
+from tfcaffe.preprocess import Preprocessing
+from tfcaffe.weights import Weights
+
+AnyPath = str | PathLike[str]
+log = logging.getLogger("caffe2tf")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A net read, planned and bound to its numbers: all that a format's writer needs."""
+
+    plan: Plan
+    binding: Binding | None
+    weights: Weights | None
+    preprocessing: Preprocessing
+    keep_scale: bool
+    notes: tuple[str, ...]
+    facts: Mapping[str, str]
+
+
+def convert(
+    net: AnyPath,
+    weights: AnyPath | None,
+    output: AnyPath | Sequence[AnyPath],
+    *,
+    to: str | None = None,
+    overwrite: bool = False,
+    **options: Any,
+) -> list[str]:
+    """Write a Caffe net as TensorFlow files.
+
+    Args:
+        net: the prototxt, of any generation; `-` for the net that the caffemodel carries.
+        weights: `.caffemodel` or Caffe's `.h5`; None writes the architecture with its fillers as
+            initialisers.
+        output: a path, or several for several outputs of one run. Its suffix says the format.
+        to: the format, over what the suffix says (`caffe2tf.formats.names()`).
+        overwrite: whether outputs that exist may be replaced.
+        options: see `load`.
+
+    Returns:
+        Notes on what was decided, for people.
+
+    Raises:
+        ConversionError: with the layer, the field and the way out; nothing is written then.
+    """
+    paths = [output] if isinstance(output, str | PathLike) else list(output)
+    targets = [(Path(path), formats.find(Path(path), to)) for path in paths]
+    for path, target in targets:
+        check_writable(path, overwrite, directory=target.directory)
+    source = read_source(net, weights, **options)
+    directories = [path for path, target in targets if target.directory]
+    with replacing_all(
+        [path for path, _ in targets], overwrite, directories=directories
+    ) as temporary:
+        formats.write(source, list(zip(temporary, (t for _, t in targets), strict=True)))
+        if source.weights is not None and not source.weights.unchanged():
+            raise OutputError(f"{source.weights.path} changed while it was read; nothing written")
+    return list(source.notes)
+
+
+def load(net: AnyPath, weights: AnyPath | None = None, **options: Any) -> Any:
+    """The Keras model of a Caffe net, in memory.
+
+    Args:
+        net, weights: as for `convert`.
+        options: `phase` ("TEST"), `level`, `stage` (a list), `input_shape` ({blob: shape in
+            Caffe's order, None for a free size}), `batch` (a number or "any"), `outputs` (blobs
+            to cut at), `mean` (file or values), `scale`, `channel_order` ("bgr" or "rgb": what
+            the model is fed), `keep_scale` (a Scale stays apart from its BatchNorm), `proto`
+            and `plugin` (lists of files).
+
+    Raises:
+        ConversionError: with the layer, the field and the way out.
+    """
+    from caffe2tf.build import build
+
+    source = read_source(net, weights, **options)
+    for note in source.notes:
+        log.info(note)
+    return build(source).model
+
+
+def read_source(
+    net: AnyPath,
+    weights: AnyPath | None,
+    *,
+    phase: Literal["TEST", "TRAIN"] = "TEST",
+    level: int = 0,
+    stage: Sequence[str] = (),
+    input_shape: Mapping[str, Sequence[int | None]] | None = None,
+    batch: int | str | None = None,
+    outputs: Sequence[str] = (),
+    mean: AnyPath | Sequence[float] | None = None,
+    scale: float | None = None,
+    channel_order: Literal["bgr", "rgb"] | None = None,
+    keep_scale: bool = False,
+    proto: Sequence[AnyPath] = (),
+    plugin: Sequence[AnyPath] = (),
+) -> Source:
+    """Everything that is known of a net before TensorFlow is needed.
+
+    Raises:
+        ConversionError: see the functions that it calls.
+    """
+    if isinstance(batch, int) and batch < 1:
+        raise UsageError(f"--batch {batch}: give a number of 1 or more, or `any`")
+    load_plugins([Path(path) for path in plugin])
+    read = load_net(
+        net, weights, phase=phase, level=level, stages=stage, protos=[Path(p) for p in proto]
+    )
+    plan = make_plan(prepare(read, outputs), input_shape, batch)
+    preprocessing = Preprocessing.make(plan, mean, scale, channel_order)
+    found = None if weights is None else load_weights(weights)
+    binding = None if found is None else bind(plan, found)
+    notes = (*plan.net.notes, *plan.notes, *(binding.notes if binding else ()))
+    facts = {"net": str(net), "weights": str(weights or "")}
+    return Source(plan, binding, found, preprocessing, keep_scale, notes, facts)

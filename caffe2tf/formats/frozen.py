@@ -1,0 +1,36 @@
+"""A frozen GraphDef: one `.pb` of plain ops and constants, without function calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from caffe2tf.formats import Format
+
+if TYPE_CHECKING:
+    from caffe2tf.convert import Source
+
+
+def write(source: Source, path: Path) -> None:
+    """Placeholders and outputs bear the (escaped) blob names."""
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2,
+    )
+
+    from caffe2tf.build import build
+    from caffe2tf.formats.savedmodel import serving
+
+    built = build(source, plain=True)
+    function = serving(built).get_concrete_function()
+    frozen = convert_variables_to_constants_v2(function)
+    graph = frozen.graph.as_graph_def()
+    wanted = {tensor.op.name: name for name, tensor in frozen.structured_outputs.items()}
+    taken = {node.name for node in graph.node}
+    for node in graph.node:
+        name = wanted.get(node.name)
+        if name is not None and name not in taken:
+            node.name = name
+    path.write_bytes(graph.SerializeToString(deterministic=True))
+
+
+FORMAT = Format("frozen", ".pb", write)

@@ -1,0 +1,25 @@
+"""`.h5` of weights: a group per layer, a data set per role, in TensorFlow's layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from caffe2tf.formats import Format
+from caffe2tf.formats.npz import arrays
+from tfcaffe.names import escape
+
+if TYPE_CHECKING:
+    from caffe2tf.convert import Source
+
+
+def write(source: Source, path: Path) -> None:
+    """Layer names are escaped, as HDF5 takes "/" for a path."""
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        for layer, role, array in arrays(source):
+            file.create_dataset(f"{escape(layer)}/{role}", data=array)
+
+
+FORMAT = Format("hdf5", ".h5", write)

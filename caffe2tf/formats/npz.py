@@ -1,0 +1,48 @@
+"""`.npz`: arrays by `layer/role`, in TensorFlow's layout; TensorFlow is not needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caffe2tf.formats import Format
+from caffe2tf.merge import batch_norm_scales
+from tfcaffe.errors import UsageError
+
+if TYPE_CHECKING:
+    from caffe2tf.convert import Source
+
+
+def write(source: Source, path: Path) -> None:
+    """One array per blob of the net; a merged pair bears the BatchNorm's name."""
+    import zipfile
+
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for layer, role, array in arrays(source):
+            with archive.open(f"{layer}/{role}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def arrays(source: Source) -> Iterator[tuple[str, str, NDArray[np.float32]]]:
+    """(Caffe's layer name, role, array in TensorFlow's layout) of every blob that a layer owns.
+
+    Raises:
+        UsageError: there are no weights.
+    """
+    if source.binding is None:
+        raise UsageError("an output of weights needs the WEIGHTS file")
+    merged = {} if source.keep_scale else batch_norm_scales(source.plan)
+    for i, entry in enumerate(source.plan.layers):
+        values = source.binding.values(i) if entry.params else {}
+        name = source.plan.layers[merged.get(i, i)].layer.name
+        for j, param in enumerate(entry.params):
+            if param.role and entry.owners[j] == (i, j):
+                array = param.layout.to_tf(values[param.role])
+                yield name, param.role, np.ascontiguousarray(array)
+
+
+FORMAT = Format("npz", ".npz", write)

@@ -1,0 +1,55 @@
+"""A SavedModel for inference: plain ops that run on any CPU, oneDNN on or off, without XLA."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from caffe2tf.formats import Format
+from tfcaffe.names import escape
+from tfcaffe.twin import MEMBER
+
+if TYPE_CHECKING:
+    from caffe2tf.build import Built
+    from caffe2tf.convert import Source
+
+ASSETS = "assets.extra"  # where TensorFlow leaves room for files of other programs
+
+
+def write(source: Source, path: Path) -> None:
+    """`serving_default` has inputs and outputs keyed by (escaped) blob names."""
+    import tensorflow as tf
+
+    from caffe2tf.build import build
+
+    built = build(source, plain=True)
+    module = tf.Module()
+    module.weights = [variable.value for variable in built.model.variables]
+    module.serve = serving(built)
+    tf.saved_model.save(module, str(path), signatures={"serving_default": module.serve})
+    extra = path / ASSETS
+    extra.mkdir()
+    record = built.twin.to_json(**source.facts, tensorflow=tf.__version__)
+    (extra / MEMBER).write_text(record, encoding="utf-8")
+
+
+def serving(built: Built) -> Any:
+    """The model as a TensorFlow function from inputs to a dict of outputs by blob name."""
+    import tensorflow as tf
+
+    names = [escape(twin.blob) for twin in built.twin.outputs]
+    signature = [
+        tf.TensorSpec(tensor.shape, tf.float32, name=name)
+        for tensor, name in zip(built.model.inputs, built.twin.input_names, strict=True)
+    ]
+
+    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
+    def serve(*inputs: Any) -> dict[str, Any]:
+        results = built.model(list(inputs), training=False)
+        results = results if isinstance(results, list | tuple) else [results]
+        return dict(zip(names, results, strict=True))
+
+    return serve
+
+
+FORMAT = Format("savedmodel", "", write, directory=True)

@@ -1,0 +1,110 @@
+"""The frame of both console scripts: commands, options that all have, errors and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from tfcaffe.errors import ConversionError
+
+DONE, ANSWER_IS_NO, BAD_INPUT = 0, 1, 2
+
+
+class Console:
+    """Where a command speaks: results on stdout, everything else on stderr.
+
+    Args:
+        verbosity: -1 with --quiet (results and errors only), 0, or 1 with --verbose.
+    """
+
+    def __init__(self, prog: str, verbosity: int) -> None:
+        self.prog, self.verbosity = prog, verbosity
+
+    def result(self, text: str) -> None:
+        """What the command was asked for."""
+        print(text, flush=True)
+
+    def note(self, text: str) -> None:
+        """What was decided on the way."""
+        if self.verbosity >= 0:
+            print(f"{self.prog}: note: {text}", file=sys.stderr)
+
+    def detail(self, text: str) -> None:
+        """What only --verbose shows."""
+        if self.verbosity > 0:
+            print(f"{self.prog}: {text}", file=sys.stderr)
+
+
+def main(
+    prog: str, summary: str, commands: Sequence[ModuleType], arguments: Sequence[str] | None = None
+) -> int:
+    """Run a console script and give its exit code.
+
+    Args:
+        commands: modules with NAME, SUMMARY, EXAMPLE, `add_arguments(parser)` and
+            `run(options, console) -> exit code`.
+
+    The code is 0 for done, 1 where the work was done and the answer is no, and 2 for bad usage
+    or input, with one message on stderr and no traceback (`--debug` shows it).
+    """
+    parser = _parser(prog, summary, commands)
+    options = parser.parse_args(arguments)
+    console = Console(prog, options.verbosity)
+    try:
+        return int(options.run(options, console))
+    except ConversionError as error:
+        if options.debug:
+            raise
+        print(f"{prog}: error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except BrokenPipeError:  # the reader of our output has gone, e.g. `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        print(f"{prog}: interrupted; nothing was written", file=sys.stderr)
+        return 130
+
+
+def _parser(prog: str, summary: str, commands: Sequence[ModuleType]) -> argparse.ArgumentParser:
+    from importlib.metadata import PackageNotFoundError, version
+
+    parser = argparse.ArgumentParser(prog=prog, description=summary, allow_abbrev=False)
+    try:
+        parser.add_argument("--version", action="version", version=f"{prog} {version('tfcaffe')}")
+    except PackageNotFoundError:
+        parser.add_argument("--version", action="version", version=f"{prog} (not installed)")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in commands:
+        sub = subparsers.add_parser(
+            command.NAME,
+            help=command.SUMMARY,
+            description=command.SUMMARY,
+            epilog="example:\n" + "\n".join(f"  {prog} {line}" for line in command.EXAMPLE),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        command.add_arguments(sub)
+        group = sub.add_mutually_exclusive_group()
+        group.add_argument(
+            "-v",
+            "--verbose",
+            dest="verbosity",
+            action="store_const",
+            const=1,
+            default=0,
+            help="say more on stderr",
+        )
+        group.add_argument(
+            "-q",
+            "--quiet",
+            dest="verbosity",
+            action="store_const",
+            const=-1,
+            help="results and errors only",
+        )
+        sub.add_argument("--debug", action="store_true", help="show tracebacks")
+        sub.set_defaults(run=command.run)
+    return parser

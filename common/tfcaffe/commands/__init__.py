@@ -1,0 +1,5 @@
+"""Commands that both console scripts offer, and options that several commands share."""
+
+from tfcaffe.commands import inspect
+
+SHARED = (inspect,)

@@ -1,0 +1,55 @@
+"""From files to a wired net: the way in that all commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Literal
+
+from tfcaffe import net as nets
+from tfcaffe import phases, prototxt, schema
+from tfcaffe.errors import FileFormatError, UsageError
+from tfcaffe.net import Net
+from tfcaffe.weights import Weights, read_weights
+
+CARRIED = "-"  # in place of a prototxt: the net that the caffemodel carries
+
+
+def load_net(
+    net: str | PathLike[str],
+    weights: str | PathLike[str] | None = None,
+    *,
+    phase: Literal["TEST", "TRAIN"] = "TEST",
+    level: int = 0,
+    stages: Sequence[str] = (),
+    protos: Sequence[Path] = (),
+) -> Net:
+    """The net of a prototxt for one phase, or (`-`) the one that a caffemodel carries.
+
+    Raises:
+        FileFormatError, NetError: see `prototxt.read`.
+        UnsupportedError: a carried net with fields that forks disagree on.
+        UsageError: `-` without weights.
+    """
+    if str(net) == CARRIED:
+        if weights is None:
+            raise UsageError("`-` stands for the net in a caffemodel: name the caffemodel, too")
+        from tfcaffe.carried_net import carried_net
+
+        message = phases.filter_net(carried_net(Path(weights)), phase, level, stages)
+        return nets.from_message(message, path=str(weights))
+    file = prototxt.read(Path(net), schema=schema.load(tuple(protos)))
+    kept = phases.filter_file(file, phase, level, stages)
+    if not kept.net.layer:
+        raise FileFormatError(f"{net}: no layer is left in phase {phase}")
+    return nets.from_message(kept.net, kept.lines, str(net), kept.notes)
+
+
+def load_weights(path: str | PathLike[str]) -> Weights:
+    """A caffemodel or HDF5 file of weights.
+
+    Raises:
+        FileFormatError: see `read_weights`.
+    """
+    return read_weights(Path(path))

@@ -1,0 +1,37 @@
+"""Users' own layer types: a Python file that registers families and builders as ours do."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tfcaffe.errors import ConversionError, UsageError
+
+
+def load_plugins(paths: Sequence[Path]) -> None:
+    """Run each file once per process. It is the user's own code, named on the command line.
+
+    Raises:
+        UsageError: no such file, or it fails; its own error is shown.
+    """
+    from tfcaffe.layers import registry
+
+    registry()  # ours first, so that a plugin that repeats a type is told so
+    for path in paths:
+        name = f"tfcaffe_plugin_{abs(hash(path.resolve()))}"
+        if name in sys.modules:
+            continue
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None or not path.is_file():
+            raise UsageError(f"--plugin {path}: there is no such Python file")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except ConversionError:
+            raise
+        except Exception as error:
+            del sys.modules[name]
+            raise UsageError(f"--plugin {path}: {type(error).__name__}: {error}") from error

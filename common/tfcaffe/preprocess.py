@@ -1,0 +1,108 @@
+"""What is done to an image before Caffe sees it, built into the model on request.
+
+Caffe's order: channels as the net was trained on (mostly BGR), minus the mean, times the scale.
+Source: data_transformer.cpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcaffe.errors import UsageError
+from tfcaffe.plan import Plan
+
+_IMAGE_AXES = 4
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Steps on one input blob; the others are fed as Caffe's are.
+
+    Args:
+        blob: the input blob, or None if nothing is asked for.
+        flip: whether the model is fed RGB where the net wants BGR.
+        mean: `[C]` or `[C, H, W]` in Caffe's channel order, subtracted.
+        scale: a factor after that.
+    """
+
+    blob: str | None = None
+    flip: bool = False
+    mean: NDArray[np.float32] | None = None
+    scale: float = 1.0
+
+    @classmethod
+    def make(
+        cls,
+        plan: Plan,
+        mean: str | PathLike[str] | Sequence[float] | None,
+        scale: float | None,
+        channel_order: str | None,
+    ) -> Preprocessing:
+        """For the net's first image input.
+
+        Raises:
+            UsageError: there is no such input, or the mean does not fit it.
+        """
+        if mean is None and scale is None and channel_order in (None, "bgr"):
+            return cls()
+        blob, shape = _image(plan)
+        if channel_order == "rgb" and shape[1] != 3:
+            raise UsageError(
+                f"--channel-order rgb: the input {blob!r} has {shape[1]} channels, not 3"
+            )
+        values = None if mean is None else _mean(mean, blob, shape)
+        return cls(blob, channel_order == "rgb", values, 1.0 if scale is None else float(scale))
+
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What Caffe is fed for these images `[N, C, H, W]` as the model is fed."""
+        if self.flip:
+            images = images[:, ::-1]
+        if self.mean is not None:
+            images = images - (self.mean[:, None, None] if self.mean.ndim == 1 else self.mean)
+        return np.asarray(images * np.float32(self.scale), np.float32)
+
+
+def _image(plan: Plan) -> tuple[str, Sequence[int | None]]:
+    for entry in plan.layers:
+        if entry.family.source:
+            for top, layout in zip(entry.layer.tops, entry.tops, strict=True):
+                if len(layout.axes) == _IMAGE_AXES:
+                    return top, layout.shape
+    raise UsageError("--mean, --scale and --channel-order need an input of 4 axes (N, C, H, W)")
+
+
+def _mean(
+    mean: str | PathLike[str] | Sequence[float], blob: str, shape: Sequence[int | None]
+) -> NDArray[np.float32]:
+    """The mean as `[C]` or cut from its middle to the input's `[C, H, W]`, as Caffe crops it."""
+    from tfcaffe.mean import read_mean
+
+    if isinstance(mean, str | PathLike):
+        values = read_mean(str(mean))
+    else:
+        values = np.asarray(mean, np.float32)
+    values = values.reshape(-1) if values.size == values.shape[0] else values
+    channels, *size = shape[1:]
+    if values.ndim == 1 and values.size == 1:
+        return np.full(channels, values[0], np.float32)
+    fits = values.shape[0] == channels and values.ndim in (1, 3)
+    if not fits or (values.ndim == 3 and None in size):
+        raise UsageError(
+            f"--mean: its shape {list(values.shape)} does not fit the input {blob!r} "
+            f"{list(shape)}; give one value, one per channel, or a mean image of fixed size"
+        )
+    if values.ndim == 1:
+        return values
+    height, width = (int(s or 0) for s in size)
+    top, left = (values.shape[1] - height) // 2, (values.shape[2] - width) // 2
+    if top < 0 or left < 0:
+        raise UsageError(
+            f"--mean: the mean image {list(values.shape)} is smaller than the input "
+            f"{list(shape)}; resize it to the input first"
+        )
+    return np.ascontiguousarray(values[:, top : top + height, left : left + width])

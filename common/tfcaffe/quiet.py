@@ -1,0 +1,26 @@
+"""TensorFlow without its chatter, for commands: on the CPU, and with stderr left to us."""
+
+import os
+
+
+def quiet_tensorflow() -> None:
+    """Prepare for TensorFlow to be imported in a command: no GPU, errors only.
+
+    Some lines that it writes while it is imported heed no setting, so stderr is shut meanwhile;
+    an import that fails still raises.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        import keras  # noqa: F401
+        import tensorflow as tf
+
+        tf.constant(0)
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
