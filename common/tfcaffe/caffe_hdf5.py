@@ -24,7 +24,7 @@ _MAX_DEPTH = 64  # slashes in a layer's name
 _MAX_DEFLATE = 1032  # how much larger than its bytes a compressed data set can be (zlib)
 
 
-def read(path: Path) -> Weights:
+def read(path: str | Path) -> Weights:
     """The layers and blobs of an HDF5 weights file.
 
     A blob is read when it is used: a view of the mapped file where it lies there in one piece, as
@@ -36,6 +36,7 @@ def read(path: Path) -> Weights:
     """
     import h5py
 
+    path = Path(path)
     identity, buffer = map_file(path)
     layers: dict[str, LayerBlobs] = {}
     with _opened(path) as file:

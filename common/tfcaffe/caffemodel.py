@@ -32,9 +32,10 @@ from tfcaffe.wire import (
 
 NET_NAME, NET_LAYERS_V1, NET_LAYER = 1, 2, 100
 V1_LAYER_V0 = 1  # a V1 layer's field that holds a V0 one
-_MAX_LAYERS, _MAX_BLOBS, _MAX_TEXTS = 1 << 16, 1 << 10, 1 << 12  # far beyond any net
-
-
+# Far beyond any net, but not beyond anybody's memory:
+_MAX_IN_LAYER = 1 << 10  # blobs, bottoms or tops
+_MAX_IN_FILE = 1 << 20  # layers, blobs, bottoms and tops
+_MAX_TEXT = 1 << 16  # bytes of a name
 _TEXT_LOOK = 100  # bytes that tell text from a binary file
 _CAFFE_LIMIT = 2**31 - 1  # bytes that Caffe reads (io.cpp, kProtoReadBytesLimit)
 _log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class _Found:
     inner: list[Field] = field(default_factory=list)
 
 
-def read(path: Path) -> Weights:
+def read(path: str | Path) -> Weights:
     """The layers and blobs of a `.caffemodel`; their values are not touched.
 
     (Those of files from before 2014, which store every float with a tag of its own, have their
@@ -78,18 +79,22 @@ def read(path: Path) -> Weights:
         UsageError: There is no such file.
         FileFormatError: It is no caffemodel or a damaged one; with the layer and the byte.
     """
+    path = Path(path)
     identity, buffer = map_file(path)
     layers: dict[str, LayerBlobs] = {}
+    generations: set[int] = set()
+    parts = 0
     try:
-        generations = set()
         for entry in fields(buffer, 0, len(buffer)):
-            if entry.number in (NET_LAYER, NET_LAYERS_V1):
-                entry.expect(WireType.BYTES, "a layer")
-                generations.add(entry.number)
-                layer = _read_layer(path, buffer, entry)
-                layers[layer.name] = layer
-                if len(layers) > _MAX_LAYERS:
-                    raise WireError(entry.tag, f"more than {_MAX_LAYERS} layers")
+            if entry.number not in (NET_LAYER, NET_LAYERS_V1):
+                continue
+            entry.expect(WireType.BYTES, "a layer")
+            generations.add(entry.number)
+            layer = _read_layer(path, buffer, entry)
+            layers[layer.name] = layer
+            parts += 1 + len(layer.blobs) + len(layer.bottoms) + len(layer.tops)
+            if parts > _MAX_IN_FILE:
+                raise WireError(entry.tag, f"more than {_MAX_IN_FILE} layers and blobs")
     except WireError as error:
         raise FileFormatError(f"{path}: is {_what(buffer)}: {error}") from error
     if not layers:
@@ -100,7 +105,7 @@ def read(path: Path) -> Weights:
 
 
 def _what(buffer: Buffer) -> str:
-    beginning = buffer[:_TEXT_LOOK].decode("ascii", "replace").replace("\n", " ")
+    beginning = buffer[:_TEXT_LOOK].translate(None, b"\t\r\n").decode("ascii", "replace")
     if beginning.isascii() and beginning.isprintable():
         return "text, not a binary caffemodel (a prototxt? a Git LFS pointer?)"
     return "no caffemodel, or a damaged one"
@@ -109,17 +114,14 @@ def _what(buffer: Buffer) -> str:
 def _read_layer(path: Path, buffer: Buffer, entry: Field) -> LayerBlobs:
     found = _Found()
     try:
-        if entry.number == NET_LAYER:
-            _collect(buffer, entry, V2, found)
-            kind = str(found.type)
-        else:
-            _collect(buffer, entry, V1, found)
-            kind = v1_type(int(found.type or 0))
+        _collect(buffer, entry, V2 if entry.number == NET_LAYER else V1, found)
         if found.inner:  # a V0 layer: the outer message only connects it (upgrade_proto.cpp)
             found.type, found.blobs = "", []
             for inner in found.inner:
                 _collect(buffer, inner, V0, found)
             kind = v0_type(str(found.type))
+        else:
+            kind = v1_type(found.type) if isinstance(found.type, int) else found.type
         blobs = [read_blob(buffer, blob.start, blob.end) for blob in found.blobs]
     except WireError as error:
         raise FileFormatError(f"{path}: layer {found.name!r}: {error}") from error
@@ -130,7 +132,7 @@ def _collect(buffer: Buffer, layer: Field, numbers: Numbers, found: _Found) -> N
     for entry in fields(buffer, layer.start, layer.end):
         if entry.number == numbers.blobs:
             entry.expect(WireType.BYTES, "a blob")
-            append(found.blobs, entry, _MAX_BLOBS, entry, "blobs in a layer")
+            append(found.blobs, entry, _MAX_IN_LAYER, entry, "blobs in a layer")
         elif entry.number == numbers.name:
             found.name = _text(buffer, entry, "the name")
         elif entry.number == numbers.type and numbers is V1:
@@ -139,16 +141,18 @@ def _collect(buffer: Buffer, layer: Field, numbers: Numbers, found: _Found) -> N
         elif entry.number == numbers.type:
             found.type = _text(buffer, entry, "the type")
         elif entry.number == numbers.bottom:
-            append(found.bottoms, _text(buffer, entry, "a bottom"), _MAX_TEXTS, entry, "bottoms")
+            append(found.bottoms, _text(buffer, entry, "a bottom"), _MAX_IN_LAYER, entry, "bottoms")
         elif entry.number == numbers.top:
-            append(found.tops, _text(buffer, entry, "a top"), _MAX_TEXTS, entry, "tops")
+            append(found.tops, _text(buffer, entry, "a top"), _MAX_IN_LAYER, entry, "tops")
         elif entry.number == V1_LAYER_V0 and numbers is V1:
             entry.expect(WireType.BYTES, "a V0 layer")
-            append(found.inner, entry, _MAX_BLOBS, entry, "V0 layers in a layer")
+            append(found.inner, entry, _MAX_IN_LAYER, entry, "V0 layers in a layer")
 
 
 def _text(buffer: Buffer, entry: Field, name: str) -> str:
     entry.expect(WireType.BYTES, name)
+    if entry.end - entry.start > _MAX_TEXT:
+        raise WireError(entry.tag, f"{name} is longer than {_MAX_TEXT} bytes")
     return buffer[entry.start : entry.end].decode("utf-8", "surrogateescape")
 
 

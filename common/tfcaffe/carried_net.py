@@ -82,7 +82,7 @@ _WITHOUT_PARAM = "AbsVal BNLL BatchReindex Filter LSTMUnit Silence Split"
 _TYPES = frozenset(" ".join([*_OWNERS.values(), _LOSSES, _WITHOUT_PARAM]).split())
 
 
-def carried_net(path: Path) -> Any:
+def carried_net(path: str | Path) -> Any:
     """The net inside a caffemodel as a V2 NetParameter without blobs, fit for any phase.
 
     Split layers that Caffe put in are taken out, and so is the phase that it noted in each layer.
@@ -93,6 +93,7 @@ def carried_net(path: Path) -> Any:
         NetError: Caffe would refuse the net.
         UnsupportedError: It may be a fork's net; with the layer and the field.
     """
+    path = Path(path)
     if is_hdf5(path):
         raise UnsupportedError(f"{path}: HDF5 files carry no net: {_WAY_OUT}")
     _, buffer = map_file(path)
@@ -115,13 +116,14 @@ def _without_blobs(buffer: Buffer, start: int, end: int, numbers: Numbers) -> by
         inner = _WITH_BLOBS.get((numbers, entry.number))
         if entry.number == numbers.blobs:
             continue
-        if inner is None or entry.wire_type is not WireType.BYTES:
-            size = entry.end - entry.tag
-            if len(kept) + size > _MAX_NET:
-                raise WireError(entry.tag, f"the bare net has more than {_MAX_NET} bytes")
-            kept += buffer[entry.tag : entry.end]
+        if inner is not None and entry.wire_type is WireType.BYTES:
+            bare = _without_blobs(buffer, entry.start, entry.end, inner)
+            piece = bytes_field(entry.number, bare)
         else:
-            kept += bytes_field(entry.number, _without_blobs(buffer, entry.start, entry.end, inner))
+            piece = buffer[entry.tag : min(entry.end, entry.tag + _MAX_NET + 1)]
+        kept += piece
+        if len(kept) > _MAX_NET:
+            raise WireError(entry.tag, f"the bare net has more than {_MAX_NET} bytes")
     return bytes(kept)
 
 

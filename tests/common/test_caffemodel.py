@@ -183,7 +183,11 @@ HUGE = inside(7, inside(1, made.number(2**40) * 2))
         (made.v2(inside(7, packed(5, ONE[:0]) * 9)), "has 0 values"),
         (made.v2(inside(7, packed(5, ONE) * 9999)), "more than 4096 pieces"),
         (made.v2(inside(7, b"") * 9999), "more than 1024 blobs"),
+        (made.v2(inside(3, b"x") * 9999), "more than 1024 bottoms"),
+        (made.v2(inside(1, b"x" * 99_999)), "the name is longer"),
+        (made.v2(inside(3, b"x") * 1000) * 1100, "more than 1048576 layers and blobs"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "file",
 )
 def test_bad_files_are_refused(content: bytes, reason: str, write: Write) -> None:
     with pytest.raises(FileFormatError, match=reason) as error:

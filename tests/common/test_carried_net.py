@@ -136,6 +136,7 @@ def test_what_may_be_a_forks_is_refused(content: bytes, reason: str, write: Writ
         (layer_of(b"ReLU", inside(123, b"\xff")), "no caffemodel"),
         (layer_of(b"ReLU", inside(3, b"caf\xe9")), "UTF-8|no caffemodel"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "file",
 )
 def test_damaged_files_are_refused(content: bytes, reason: str, write: Write) -> None:
     with pytest.raises(FileFormatError, match=reason):

@@ -95,6 +95,7 @@ def test_values_must_be_finite() -> None:
         (np.array([{}, []], object), "damaged .npy"),
         (np.array(["a", "b", "c"]), "not numbers"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "file",
 )
 def test_refused(content: Any, reason: str, write: Write) -> None:
     with pytest.raises(FileFormatError, match=reason):

@@ -86,6 +86,7 @@ def test_runs_of_floats(length: int, behind: bytes, number_of_field: int) -> Non
         (tag(1, START) + tag(2, END), "did not begin"),
         (tag(1, START) * 1000, "nested deeper"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "file",
 )
 def test_refused(message: bytes, reason: str) -> None:
     with pytest.raises(WireError, match=reason):
