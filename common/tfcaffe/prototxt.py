@@ -20,7 +20,7 @@ _BOM = "\ufeff"
 _WIDTH = 100
 _MARKS = re.compile(  # what matters for finding the layers: strings and comments hide the rest
     r"""\#[^\n]* | "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*' | [{<] | [}>]
-      | \blayers?(?=(?:\s|\#[^\n]*+)*+:?(?:\s|\#[^\n]*+)*+[{<])
+      | \blayers?(?=(?:\s|\#[^\n]*+)*+:?(?:\s|\#[^\n]*+)*+[{<])""",
     re.VERBOSE,
 )
 _NO_FIELD = re.compile(r'Message type "([\w.]+)" has no field named "([^"]+)"')

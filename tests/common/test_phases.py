@@ -67,9 +67,9 @@ def test_the_nets_own_state_keeps_its_stages_only() -> None:
 
 
 def test_include_and_exclude_at_once() -> None:
-    net = net_file("include { phase: TEST } exclude { phase: TRAIN }").net
-    with pytest.raises(NetError, match="'ruled' has include and exclude"):
-        phases.filter_net(net, "TEST")
+    file = net_file("include { phase: TEST } exclude { phase: TRAIN }")
+    with pytest.raises(NetError, match=r"^<text>: layer 'ruled' has include and exclude"):
+        phases.filter_file(file, "TEST")
 
 
 def test_lines_follow_and_the_source_is_left_alone() -> None:

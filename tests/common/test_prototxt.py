@@ -128,6 +128,16 @@ def test_a_users_schema_declares_fields(tmp_path: Path) -> None:
     assert "mine { n: 3 }" in prototxt.dump(file.net)
 
 
+def test_huge_nesting_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "deep.proto"
+    path.write_text(
+        "message LayerParameter { optional Deep deep = 1; }message Deep { optional Deep deep = 1; }"
+    )
+    text = "layer { " + "deep { " * 50_000 + "} " * 50_001
+    with pytest.raises(FileFormatError, match="nested too deeply"):
+        prototxt.parse(text, schema=schema.load([path]))
+
+
 # -- writing
 
 CLEAN = """\
