@@ -24,7 +24,8 @@ def write(source: Source, path: Path) -> None:
     function = serving(built).get_concrete_function()
     frozen = convert_variables_to_constants_v2(function)
     graph = frozen.graph.as_graph_def()
-    wanted = {tensor.op.name: name for name, tensor in frozen.structured_outputs.items()}
+    names = sorted(function.structured_outputs)  # as TensorFlow flattens a dict
+    wanted = {tensor.op.name: name for tensor, name in zip(frozen.outputs, names, strict=True)}
     taken = {node.name for node in graph.node}
     for node in graph.node:
         name = wanted.get(node.name)

@@ -89,7 +89,7 @@ def _mean(
     values = values.reshape(-1) if values.size == values.shape[0] else values
     channels, *size = shape[1:]
     if values.ndim == 1 and values.size == 1:
-        return np.full(channels, values[0], np.float32)
+        return np.full(int(channels or 0), values[0], np.float32)
     fits = values.shape[0] == channels and values.ndim in (1, 3)
     if not fits or (values.ndim == 3 and None in size):
         raise UsageError(
