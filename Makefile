@@ -9,9 +9,9 @@ CAFFE := $(if $(CAFFE_PYTHON),,$(PYCAFFE)/packages.txt)
 
 # Any Python 3.11 to 3.13 with venv; only used to make the environments.
 PYTHON ?=
-# What `make backends` installs for PyTorch. The default on Linux brings CUDA along, which is
-# gigabytes and works; where your index offers a CPU build: make backends TORCH='torch==2.9.0+cpu'
-TORCH ?= torch
+# What `make backends` installs for PyTorch. On Linux the usual index has it with CUDA, which is
+# gigabytes and works; where yours offers a CPU build: make backends TORCH='torch==2.13.0+cpu'
+TORCH ?= torch==2.13.0
 # Extra arguments for pytest: make test PYTEST_ARGS='-k pooling'
 PYTEST_ARGS ?=
 # One process per core: parity tests wait for Caffe and TensorFlow in turn, at about 1 GB each.
