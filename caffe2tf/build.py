@@ -164,13 +164,11 @@ class _Build:
             if first.name == site.name and made_by[0].node_index == 0:
                 return tops
         names = [site.name, *(f"{site.name}>t{t}" for t in range(1, len(tops)))]
-        if first.name == site.name:
-            names[0] = f"{site.name}>t0"
         return [
             top
-            if top._keras_history.operation.name == site.name
+            if made.operation.name == site.name and made.node_index == 0
             else site.keras.layers.Identity(name=name)(top)
-            for top, name in zip(tops, names, strict=True)
+            for top, made, name in zip(tops, made_by, names, strict=True)
         ]
 
     def _twin(self, i: int, t: int, tensor: Tensor, layout: Layout) -> BlobTwin:

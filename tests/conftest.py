@@ -23,7 +23,7 @@ import pytest  # noqa: E402
 
 from corpus import CORPUS, NO_CORPUS  # noqa: E402
 
-pytest_plugins = ["oracles"]  # the fixtures `caffe` and `opencv`
+pytest_plugins = ["oracles", "parity"]  # the fixtures `caffe`, `opencv` and `parity`
 
 
 @pytest.fixture(scope="session")

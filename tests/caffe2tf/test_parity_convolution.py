@@ -1,0 +1,177 @@
+"""Convolution against real Caffe: kernel × stride × pad × dilation × size × group, 1-D to 3-D."""
+
+from collections.abc import Iterator
+from itertools import product
+
+import pytest
+
+from parity import Case, Parity, each, prove_fresh
+from prototxts import data, layer, param
+
+Pair = tuple[int, int]
+
+
+def convolution(name: str, shape: tuple[int, ...], **fields: object) -> Case:
+    """One Convolution, of 6 outputs if nothing else is said."""
+    fields = {"num_output": 6, **fields}
+    net = data(*shape) + layer("Convolution", "data", "y", param("convolution_param", **fields))
+    return Case(name, net)
+
+
+def pairs(*values: Pair) -> str:
+    """Kernel, stride, pad and dilation as part of an id."""
+    return "-".join(f"{n}{h}x{w}" for n, (h, w) in zip("kspd", values, strict=True))
+
+
+def two_dimensional() -> Iterator[Case]:
+    """Every kernel with every stride, pad and size, and a dilation that takes turns."""
+    kernels: list[Pair] = [(1, 1), (3, 3), (2, 3), (4, 1)]
+    strides: list[Pair] = [(1, 1), (2, 2), (1, 2), (3, 2)]
+    pads: list[Pair] = [(0, 0), (1, 1), (0, 2), (3, 1)]
+    sizes: list[Pair] = [(8, 11), (9, 6)]
+    dilations: list[Pair] = [(1, 1), (2, 2), (1, 2), (2, 1), (1, 1)]
+    for number, (k, s, p, size) in enumerate(product(kernels, strides, pads, sizes)):
+        d = dilations[number % len(dilations)]
+        name = f"{pairs(k, s, p, d)}-on{size[0]}x{size[1]}"
+        yield convolution(name, (2, 3, *size), kernel_size=k, stride=s, pad=p, dilation=d)
+
+
+def grouped() -> Iterator[Case]:
+    """Groups of several channels, depthwise, and more outputs per channel."""
+    channels_groups_outputs = [(4, 2, 6), (6, 3, 6), (6, 6, 6), (3, 3, 6), (20, 10, 20), (9, 9, 9)]
+    geometries: list[tuple[Pair, Pair, Pair, Pair]] = [
+        ((3, 2), (1, 1), (1, 0), (1, 1)),
+        ((3, 3), (2, 2), (1, 1), (1, 1)),
+        ((2, 3), (2, 1), (0, 1), (1, 1)),
+        ((3, 3), (1, 1), (2, 2), (2, 2)),
+        ((3, 2), (2, 2), (1, 2), (1, 2)),
+        ((3, 3), (1, 2), (2, 1), (2, 1)),
+    ]
+    for (channels, group, out), (k, s, p, d) in product(channels_groups_outputs, geometries):
+        yield convolution(
+            f"c{channels}g{group}n{out}-{pairs(k, s, p, d)}",
+            (2, channels, 7, 9),
+            num_output=out,
+            group=group,
+            kernel_size=k,
+            stride=s,
+            pad=p,
+            dilation=d,
+        )
+
+
+def other_ranks() -> Iterator[Case]:
+    """One and three spatial axes."""
+    for k, s, p, d, group in product((1, 2, 3), (1, 2), (0, 1), (1, 2), (1, 2, 4)):
+        name = f"1d-k{k}-s{s}-p{p}-d{d}-g{group}"
+        fields = {"kernel_size": k, "stride": s, "pad": p, "dilation": d, "group": group}
+        yield convolution(name, (2, 4, 11), num_output=8, **fields)
+    for k, s, p, d, group in [
+        ((1, 1, 1), (1, 1, 1), (0, 0, 0), (1, 1, 1), 1),
+        ((2, 3, 1), (1, 1, 1), (0, 1, 0), (1, 1, 1), 1),
+        ((3, 3, 3), (1, 1, 1), (1, 1, 1), (1, 1, 1), 1),
+        ((3, 3, 3), (2, 2, 2), (1, 1, 1), (1, 1, 1), 1),
+        ((1, 2, 3), (1, 2, 3), (0, 1, 2), (1, 1, 1), 1),
+        ((2, 2, 2), (1, 1, 1), (1, 0, 1), (1, 2, 2), 1),
+        ((2, 2, 2), (2, 1, 2), (1, 1, 1), (2, 1, 2), 1),
+        ((2, 3, 2), (1, 1, 1), (1, 1, 0), (1, 1, 1), 2),
+        ((2, 3, 2), (1, 2, 1), (1, 1, 0), (1, 1, 1), 4),
+    ]:
+        sizes = ["x".join(map(str, values)) for values in (k, s, p, d)]
+        name = "3d-" + "-".join(f"{n}{v}" for n, v in zip("kspd", sizes, strict=True))
+        given = {"kernel_size": k, "stride": s, "pad": p, "dilation": d, "group": group}
+        yield convolution(f"{name}-g{group}", (2, 4, 5, 7, 6), num_output=8, **given)
+
+
+def ways_to_write_it() -> Iterator[Case]:
+    """How the fields may be written, and what else the layer may have."""
+    shape = (2, 3, 8, 9)
+    yield convolution("scalar-fields", shape, kernel_size=3, stride=2, pad=1, dilation=2)
+    yield convolution(
+        "h-and-w-fields",
+        shape,
+        kernel_h=3,
+        kernel_w=2,
+        stride_h=1,
+        stride_w=2,
+        pad_h=2,
+        pad_w=0,
+    )
+    yield convolution("pad-h-only", shape, kernel_size=3, pad_h=1)
+    yield convolution("pad-w-only", shape, kernel_size=3, pad_w=1)
+    yield convolution("stride-h-and-w", shape, kernel_size=2, stride_h=3, stride_w=2)
+    for group in (1, 3):
+        yield convolution(f"no-bias-g{group}", shape, kernel_size=3, group=group, bias_term=False)
+    yield convolution("one-output", shape, num_output=1, kernel_size=3)
+    yield convolution("one-channel", (2, 1, 8, 9), num_output=2, kernel_size=3)
+    yield convolution("batch-of-one", (1, 3, 8, 9), kernel_size=3, pad=1)
+    yield convolution("kernel-as-the-image", shape, kernel_size=(8, 9))
+    yield convolution("kernel-in-the-pad", (2, 3, 2, 3), kernel_size=5, pad=2)
+    yield convolution("pad-beyond-kernel", (2, 3, 4, 5), kernel_size=(2, 1), pad=(3, 2))
+    for group in (1, 2):
+        yield Case(
+            f"two-bottoms-one-kernel-g{group}",
+            data(2, 4, 6, 7, name="a")
+            + data(2, 4, 6, 7, name="b")
+            + layer(
+                "Convolution",
+                ["a", "b"],
+                ["y", "z"],
+                param("convolution_param", num_output=4, kernel_size=3, stride=2, group=group),
+            ),
+        )
+
+
+def free_sizes() -> Iterator[Case]:
+    """Height and width left free."""
+    for group, k, s, p, d in [
+        (1, 3, 1, 1, 1),
+        (1, 3, 2, 1, 1),
+        (1, 5, 2, 2, 1),
+        (1, 2, 2, 0, 1),
+        (1, 3, 1, 2, 2),
+        (1, 3, 2, 2, 2),
+        (2, 3, 2, 1, 1),
+        (4, 3, 1, 1, 1),
+        (4, 3, 2, 1, 1),
+    ]:
+        case = convolution(
+            f"free-k{k}-s{s}-p{p}-d{d}-g{group}",
+            (2, 4, 8, 9),
+            num_output=8,
+            kernel_size=k,
+            stride=s,
+            pad=p,
+            dilation=d,
+            group=group,
+        )
+        yield Case(
+            case.id,
+            case.net,
+            free={"data": (2, 4, None, None)},
+            sizes=({"data": (2, 4, 11, 7)}, {"data": (3, 4, 6, 12)}),
+        )
+
+
+CASES = [*two_dimensional(), *grouped(), *other_ranks(), *ways_to_write_it(), *free_sizes()]
+
+
+@each(CASES)
+def test_equal(case: Case, parity: Parity) -> None:
+    parity.prove(case)
+
+
+@each(CASES[::12])
+def test_saved(case: Case, parity: Parity) -> None:
+    parity.prove_saved(case)
+
+
+def test_saved_and_loaded_with_keras_alone(parity: Parity) -> None:
+    prove_fresh(CASES[5::20], parity)
+
+
+@pytest.mark.parametrize("group", [2, 4])
+def test_a_group_is_one_keras_layer(group: int, parity: Parity) -> None:
+    case = convolution("g", (2, 4, 6, 7), num_output=8, kernel_size=3, group=group)
+    kinds = [type(la).__name__ for la in parity.subject(case).built().model.layers]
+    assert kinds == ["InputLayer", "Conv2D" if group == 2 else "DepthwiseConv2D"]
