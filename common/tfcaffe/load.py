@@ -9,7 +9,7 @@ from typing import Literal
 
 from tfcaffe import net as nets
 from tfcaffe import phases, prototxt, schema
-from tfcaffe.errors import FileFormatError, UsageError
+from tfcaffe.errors import FileFormatError, NetError, UsageError
 from tfcaffe.net import Net
 from tfcaffe.weights import Weights, read_weights
 
@@ -37,8 +37,12 @@ def load_net(
             raise UsageError("`-` stands for the net in a caffemodel: name the caffemodel, too")
         from tfcaffe.carried_net import carried_net
 
-        message = phases.filter_net(carried_net(Path(weights)), phase, level, stages)
-        return nets.from_message(message, path=str(weights))
+        message = carried_net(Path(weights))
+        try:  # Caffe filters before it saves, but keeps the rules: most often for TRAIN
+            return nets.from_message(message, path=str(weights))
+        except NetError:
+            message = phases.filter_net(message, phase, level, stages)
+            return nets.from_message(message, path=str(weights))
     file = prototxt.read(Path(net), schema=schema.load(tuple(protos)))
     kept = phases.filter_file(file, phase, level, stages)
     if not kept.net.layer:

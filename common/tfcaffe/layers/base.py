@@ -13,6 +13,8 @@ from tfcaffe.layout import Layout, Pattern, Shape
 from tfcaffe.net import Layer
 
 _FAMILIES: dict[str, Family] = {}
+# LayerParameter's own plain fields. As in Caffe, parameters of other types are not looked at.
+_GENERAL = frozenset({"name", "type", "bottom", "top", "phase", "loss_weight", "propagate_down"})
 _T = TypeVar("_T", bound="type[Family]")
 
 
@@ -189,6 +191,12 @@ def check_layer(family: Family, layer: Layer) -> None:
         if len(names) < least or (most is not None and len(names) > most):
             wanted = f"{least}" if least == most else f"{least} to {most or 'any number'}"
             raise NetError(f"{layer}: has {len(names)} {what}s, the type takes {wanted}")
+    for descriptor, _ in layer.message.ListFields():
+        if descriptor.message_type is None and descriptor.name not in _GENERAL:
+            raise UnsupportedError(
+                f"{layer}: its field {descriptor.name} is a fork's and not supported; remove it "
+                "if it does not matter"
+            )
     if family.field:
         for descriptor, _ in family.options(layer).ListFields():
             if descriptor.name not in family.reads and descriptor.name not in family.inert:
