@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from parity import Case, Parity, each, prove_fresh
+from parity import Case, Parity, Refusal, each, prove_fresh
 from prototxts import data, layer, param
 
 Pair = tuple[int, int]
@@ -175,3 +175,46 @@ def test_a_group_is_one_keras_layer(group: int, parity: Parity) -> None:
     case = convolution("g", (2, 4, 6, 7), num_output=8, kernel_size=3, group=group)
     kinds = [type(la).__name__ for la in parity.subject(case).built().model.layers]
     assert kinds == ["InputLayer", "Conv2D" if group == 2 else "DepthwiseConv2D"]
+
+
+def refused() -> Iterator[Refusal]:
+    """Values without an exact counterpart, and what Caffe refuses as well."""
+    shape = (2, 4, 6, 7)
+    case = convolution("axis", shape, kernel_size=3, axis=2)
+    yield Refusal("axis", case.net, ("'y'", "convolution_param.axis 2"), ours=True)
+    case = convolution("four-spatial-axes", (2, 3, 4, 4, 4, 4), kernel_size=2)
+    yield Refusal(case.id, case.net, ("'y'", "[2, 3, 4, 4, 4, 4]"), ours=True)
+    for name, fields, words in [
+        ("group-does-not-divide-channels", {"kernel_size": 3, "group": 3}, ("group 3", "4")),
+        ("group-does-not-divide-outputs", {"kernel_size": 3, "group": 4}, ("group 4", "6")),
+        ("kernel-beyond-the-image", {"kernel_size": 9}, ("[9, 9]", "[2, 4, 6, 7]")),
+        ("no-outputs", {"kernel_size": 3, "num_output": 0}, ("num_output",)),
+        ("no-kernel", {}, ("kernel_size",)),
+        ("kernel-0", {"kernel_size": 0}, ("kernel",)),
+        ("stride-0", {"kernel_size": 3, "stride": 0}, ("stride",)),
+        ("three-kernels", {"kernel_size": (1, 2, 3)}, ("kernel_size",)),
+        ("kernel-twice", {"kernel_size": 3, "kernel_h": 3, "kernel_w": 3}, ("kernel_size",)),
+        (
+            "stride-twice",
+            {"kernel_size": 3, "stride": 1, "stride_h": 1, "stride_w": 1},
+            ("stride",),
+        ),
+    ]:
+        yield Refusal(name, convolution(name, shape, **fields).net, ("'y'", *words))
+    yield Refusal(
+        "bottoms-of-two-shapes",
+        data(2, 4, 6, 7, name="a")
+        + data(2, 4, 5, 7, name="b")
+        + layer(
+            "Convolution",
+            ["a", "b"],
+            ["y", "z"],
+            param("convolution_param", num_output=4, kernel_size=3),
+        ),
+        ("'y'", "'b'", "[2, 4, 5, 7]", "[2, 4, 6, 7]"),
+    )
+
+
+@each(refused())
+def test_refused(case: Refusal, parity: Parity) -> None:
+    parity.refuse(case)
