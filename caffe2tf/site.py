@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from tfcaffe.errors import UnsupportedError
+from tfcaffe.infer import PlannedLayer
 from tfcaffe.layout import Layout, Pattern, steps
 from tfcaffe.names import escape
-from tfcaffe.plan import PlannedLayer
 
 Tensor = Any
 Weights = Mapping[str, np.ndarray]

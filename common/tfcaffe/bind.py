@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcaffe.errors import WeightsError
+from tfcaffe.infer import PlannedLayer
+from tfcaffe.layers.base import Param
 from tfcaffe.layout import Shape
-from tfcaffe.plan import Plan, PlannedLayer
+from tfcaffe.plan import Plan
 from tfcaffe.weights import LayerBlobs, Weights
 
 Array = NDArray[np.float32]
@@ -46,7 +48,8 @@ def bind(plan: Plan, weights: Weights) -> Binding:
     """Match every blob of the net with the file.
 
     A blob that several layers share gets the numbers of the last one in the file, as in Caffe.
-    A layer that the file lacks is filled only where its fillers leave nothing to chance.
+    A layer that the file lacks is filled only where the net names a filler that leaves nothing to
+    chance: Caffe's unspoken one (mostly zeros) would hide that these are weights of another net.
 
     Raises:
         WeightsError: other counts or shapes than the net's; layers that the file lacks, all of
@@ -66,6 +69,11 @@ def bind(plan: Plan, weights: Weights) -> Binding:
             if j not in found.absent:
                 _check_shape(entry, found, j)
                 reads[entry.owners[j]] = _reader(found, j, param.shape)
+    if unused and not reads and any(entry.params for entry in plan.layers):
+        raise WeightsError(
+            f"{weights.path}: none of its layers is in the net {plan.net.path}; these are weights "
+            f"of another net (its first layer is {unused[0]!r})"
+        )
     notes = []
     if unused:
         shown = ", ".join(unused[:5]) + (" …" if len(unused) > 5 else "")
@@ -101,7 +109,7 @@ def _fill(plan: Plan, reads: dict[tuple[int, int], _Read]) -> list[str]:
     """Use fillers for what the file lacks.
 
     Raises:
-        WeightsError: some filler draws random numbers.
+        WeightsError: some blob has no filler, or one that draws random numbers.
     """
     lacking: dict[str, list[str]] = {}
     filled: dict[str, None] = {}
@@ -109,8 +117,7 @@ def _fill(plan: Plan, reads: dict[tuple[int, int], _Read]) -> list[str]:
         for j, param in enumerate(entry.params):
             if entry.owners[j] != (i, j) or (i, j) in reads:
                 continue
-            filler = getattr(entry.family.options(entry.layer), param.filler, None)
-            read = _filler(filler, param.shape)
+            read = _filler(_said_filler(entry, param), param.shape)
             if read is None or entry.layer.name in {la.layer.name for la in plan.layers[:i]}:
                 lacking.setdefault(str(entry.layer), []).append(param.role or "factor")
             else:
@@ -120,6 +127,14 @@ def _fill(plan: Plan, reads: dict[tuple[int, int], _Read]) -> list[str]:
         listed = "\n".join(f"  {layer}: {', '.join(roles)}" for layer, roles in lacking.items())
         raise WeightsError(f"the weights file lacks these layers of the net:\n{listed}")
     return [f"layer {name!r} is not in the weights file: its fillers give it" for name in filled]
+
+
+def _said_filler(entry: PlannedLayer, param: Param) -> object | None:
+    """The filler that the net names for a blob."""
+    if not param.filler:
+        return None
+    options = entry.family.options(entry.layer)
+    return getattr(options, param.filler) if options.HasField(param.filler) else None
 
 
 def _filler(filler: object, shape: Shape) -> _Read | None:

@@ -1,0 +1,149 @@
+"""One layer after the other: shapes, layouts and blobs at known sizes, by the families' rules."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from tfcaffe.errors import NetError, UnsupportedError
+from tfcaffe.layers import registry
+from tfcaffe.layers.base import Family, Layouts, Param
+from tfcaffe.layout import Layout, Shape
+from tfcaffe.net import Layer, Net
+
+_LISTED = 8  # layers of one unsupported type that an error names
+
+
+@dataclass(frozen=True)
+class PlannedLayer:
+    """A layer with all that the rules say of it.
+
+    Args:
+        have: how each bottom lies where it was made.
+        bottoms: how the layer needs each bottom to lie.
+        tops: how its tops lie.
+        params: its blobs in Caffe's order.
+        macs: multiply-adds of one pass at the sizes of the prototxt.
+        owners: for each blob the (layer, blob) numbers of the one that holds its numbers:
+            itself, or an earlier one that shares it by `param { name }`.
+    """
+
+    layer: Layer
+    family: Family
+    have: tuple[Layout, ...]
+    bottoms: tuple[Layout, ...]
+    tops: tuple[Layout, ...]
+    params: tuple[Param, ...]
+    macs: int = 0
+    owners: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def top_shapes(self) -> tuple[Shape, ...]:
+        """Caffe's shapes of the tops, all of them known."""
+        return tuple(_known(top) for top in self.tops)
+
+
+def find_families(net: Net) -> list[Family]:
+    """The family of each layer.
+
+    Raises:
+        UnsupportedError: the types that have none, all at once, each with its layers.
+    """
+    known = registry()
+    missing: dict[str, list[Layer]] = {}
+    for layer in net.layers:
+        if layer.type not in known:
+            missing.setdefault(layer.type, []).append(layer)
+    if missing:
+        listed = "\n".join(f"  {kind}: {_listed(layers)}" for kind, layers in missing.items())
+        raise UnsupportedError(
+            "these layer types are not supported; cut them off with --outputs or add them with "
+            f"a plugin (docs/layers.md):\n{listed}"
+        )
+    return [known[layer.type] for layer in net.layers]
+
+
+def infer(net: Net, kinds: Sequence[Family], inputs: Mapping[str, Shape]) -> list[PlannedLayer]:
+    """All layers of a net.
+
+    Raises:
+        NetError, UnsupportedError: see `infer_layer`.
+    """
+    planned: list[PlannedLayer] = []
+    spatial = spatial_inputs(net, kinds)
+    for kind, layer, refs in zip(kinds, net.layers, net.sources, strict=True):
+        if kind.source:
+            planned.append(infer_source(layer, kind, inputs, spatial))
+        else:
+            have = tuple(planned[ref.layer].tops[ref.top] for ref in refs)
+            planned.append(infer_layer(layer, kind, have))
+    return planned
+
+
+def infer_source(
+    layer: Layer, kind: Family, inputs: Mapping[str, Shape], spatial: Collection[str]
+) -> PlannedLayer:
+    """A layer that brings data in.
+
+    Args:
+        inputs: the shape of each input blob.
+        spatial: see `spatial_inputs`.
+    """
+    tops = tuple(
+        Layout.channels_last(inputs[top]) if top in spatial else Layout.natural(inputs[top])
+        for top in layer.tops
+    )
+    return PlannedLayer(layer, kind, (), (), tops, ())
+
+
+def infer_layer(layer: Layer, kind: Family, have: tuple[Layout, ...]) -> PlannedLayer:
+    """A layer whose bottoms lie as `have` says.
+
+    Raises:
+        NetError: shapes that Caffe refuses, too.
+        UnsupportedError: shapes that the family's rules do not cover.
+    """
+    shapes = [_known(layout) for layout in have]
+    top_shapes = kind.shapes(layer, shapes)
+    if len(top_shapes) != len(layer.tops):
+        raise NetError(
+            f"{layer}: has {len(layer.tops)} tops, the type makes at most {len(top_shapes)}"
+        )
+    for name, shape in zip(layer.tops, top_shapes, strict=True):
+        if any(size < 1 for size in shape):
+            raise NetError(
+                f"{layer} makes the top {name!r} with the shape {list(shape)} "
+                f"from {', '.join(str(list(s)) for s in shapes)}: nothing is left"
+            )
+    layouts: Layouts = kind.layouts(layer, have, top_shapes)
+    return PlannedLayer(
+        layer,
+        kind,
+        have,
+        layouts.bottoms,
+        layouts.tops,
+        tuple(kind.params(layer, layouts.bottoms)),
+        kind.macs(layer, shapes, top_shapes),
+    )
+
+
+def spatial_inputs(net: Net, kinds: Sequence[Family | None]) -> set[str]:
+    """Inputs that a layer with a kernel reads directly: channels last whatever their rank."""
+    return {
+        bottom
+        for kind, layer in zip(kinds, net.layers, strict=True)
+        if kind is not None and kind.spatial
+        for bottom in layer.bottoms
+    }
+
+
+def _known(layout: Layout) -> Shape:
+    return tuple(int(size or 0) for size in layout.shape)
+
+
+def _listed(layers: Sequence[Layer]) -> str:
+    names = ", ".join(
+        f"{la.name!r}" + (f" (line {la.line})" if la.line else "") for la in layers[:_LISTED]
+    )
+    more = f" and {len(layers) - _LISTED} more" if len(layers) > _LISTED else ""
+    return names + more
