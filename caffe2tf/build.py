@@ -54,7 +54,7 @@ class _Build:
         self.blobs: list[BlobTwin] = []
         self.shared: dict[Any, Any] = {}
         self.taken: set[str] = set()
-        self.read = set(plan.net.consumers())
+        self.read = {*plan.net.consumers(), *(ref for _, ref in plan.net.outputs)}
         self.merged = {} if source.keep_scale else batch_norm_scales(plan)
         self.names = self._names()
 

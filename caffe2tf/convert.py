@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -67,6 +68,8 @@ def convert(
     targets = [(Path(path), formats.find(Path(path), to)) for path in paths]
     for path, target in targets:
         check_writable(path, overwrite, directory=target.directory)
+    files = [options.get("mean"), *options.get("proto", ()), *options.get("plugin", ())]
+    _spare_inputs([path for path, _ in targets], [net, weights, *files])
     source = read_source(net, weights, **options)
     directories = [path for path, target in targets if target.directory]
     with replacing_all(
@@ -76,6 +79,15 @@ def convert(
         if source.weights is not None and not source.weights.unchanged():
             raise OutputError(f"{source.weights.path} changed while it was read; nothing written")
     return list(source.notes)
+
+
+def _spare_inputs(outputs: Sequence[Path], inputs: Sequence[Any]) -> None:
+    """Refuse an output that would overwrite what it is made from, however it is spelled."""
+    sources = [source for source in inputs if isinstance(source, str | PathLike)]
+    for path in filter(os.path.exists, outputs):
+        for source in filter(os.path.exists, sources):
+            if os.path.samefile(path, source):
+                raise OutputError(f"{path}: is also an input; name another output")
 
 
 def load(net: AnyPath, weights: AnyPath | None = None, **options: Any) -> Any:

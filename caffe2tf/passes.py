@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tfcaffe.errors import UsageError
 from tfcaffe.layers import registry
 from tfcaffe.net import Layer, Net
 
@@ -13,14 +14,21 @@ def prepare(net: Net, outputs: Sequence[str] = (), *, keep_losses: bool = False)
     """The net that the model is built from: cut at `outputs`, without what only training needs.
 
     Raises:
-        UsageError: no such output.
+        UsageError: no such output, or no layer is left to convert.
     """
     if outputs:
         net = net.with_outputs(outputs)
     if not keep_losses:
         net = softmax_for_loss(net, keep=outputs)
         net = drop_training(net, keep=outputs)
-    return drop_unread_sources(net)
+    net = drop_unread_sources(net, keep=outputs)
+    kinds = registry()
+    if all(layer.type in kinds and kinds[layer.type].source for layer in net.layers):
+        raise UsageError(
+            f"{net.path}: besides inputs nothing is left to convert"
+            + (f" above {', '.join(outputs)}; name a later blob in --outputs" if outputs else "")
+        )
+    return net
 
 
 def softmax_for_loss(net: Net, keep: Sequence[str] = ()) -> Net:
@@ -73,7 +81,7 @@ def drop_training(net: Net, keep: Sequence[str] = ()) -> Net:
     return replace(rest, outputs=outputs or rest.outputs)
 
 
-def drop_unread_sources(net: Net) -> Net:
+def drop_unread_sources(net: Net, keep: Sequence[str] = ()) -> Net:
     """Without inputs that nothing reads any more, such as labels."""
     kinds = registry()
     read = set(net.consumers())
@@ -82,7 +90,9 @@ def drop_unread_sources(net: Net) -> Net:
     for i, layer in enumerate(net.layers):
         family = kinds.get(layer.type)
         if family is not None and family.source:
-            unread = [top for t, top in enumerate(layer.tops) if (i, t) not in read]
+            unread = [
+                top for t, top in enumerate(layer.tops) if (i, t) not in read and top not in keep
+            ]
             gone += unread
             if len(unread) == len(layer.tops):
                 continue

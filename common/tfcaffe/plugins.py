@@ -32,6 +32,6 @@ def load_plugins(paths: Sequence[Path]) -> None:
             spec.loader.exec_module(module)
         except ConversionError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # whatever foreign code raises
             del sys.modules[name]
             raise UsageError(f"--plugin {path}: {type(error).__name__}: {error}") from error

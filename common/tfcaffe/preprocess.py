@@ -6,6 +6,7 @@ Source: data_transformer.cpp.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -50,6 +51,8 @@ class Preprocessing:
         """
         if mean is None and scale is None and channel_order in (None, "bgr"):
             return cls()
+        if scale is not None and not math.isfinite(scale):
+            raise UsageError(f"--scale {scale}: give a finite number")
         blob, shape = _image(plan)
         if channel_order == "rgb" and shape[1] != 3:
             raise UsageError(

@@ -53,8 +53,9 @@ def read(source: Path | str, *, schema: Schema | None = None) -> NetFile:
     """
     try:
         data = Path(source).read_bytes()
-    except OSError as error:
-        raise FileFormatError(f"{source}: cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        why = getattr(error, "strerror", None) or error
+        raise FileFormatError(f"{source}: cannot be read: {why}") from error
     return parse(_decode(data, str(source)), path=str(source), schema=schema)
 
 

@@ -76,4 +76,9 @@ def _size(text: str) -> int | None:
 
 def parse_batch(text: str) -> int | str:
     """`any`, or a number."""
-    return text if text == "any" else int(text)
+    if text == "any":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a whole number nor `any`") from None
