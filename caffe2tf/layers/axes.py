@@ -66,15 +66,24 @@ def argmax(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
     if axis is None:
         size = prod(int(s or 0) for s in site.bottom.shape[1:])
         values, indices = _largest(site, site.reshaped(x, [x.shape[0], 1, size]), size, k)
-        if not site.options.out_max_val:
-            return indices
-        return site.add("Concatenate", indices, values, axis=1)
+        if site.options.out_max_val:
+            indices = site.add("Concatenate", indices, values, axis=1)
+        shape = site.top.tf_shape
+        return indices if len(shape) == 3 else site.reshaped(indices, shape)
     dim, size = site.bottom.dim(axis), int(site.bottom.shape[axis] or 0)
     last = rank - 1
-    x = x if dim == last else site.op(site.ops.swapaxes, x, dim, last)
-    values, indices = _largest(site, x, size, k)
-    y = values if site.options.out_max_val else indices
-    return y if dim == last else site.op(site.ops.swapaxes, y, dim, last)
+    values, indices = _largest(site, _swapped(site, x, dim, last), size, k)
+    return _swapped(site, values if site.options.out_max_val else indices, dim, last)
+
+
+def _swapped(site: Site, x: Tensor, one: int, other: int) -> Tensor:
+    dims = list(range(len(x.shape)))
+    dims[one], dims[other] = dims[other], dims[one]
+    if one == other:
+        return x
+    if dims[0] == 0:
+        return site.add("Permute", x, dims=dims[1:])
+    return site.op(site.ops.transpose, x, dims)
 
 
 def _largest(site: Site, x: Tensor, size: int, k: int) -> tuple[Tensor, Tensor]:

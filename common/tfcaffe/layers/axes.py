@@ -167,8 +167,8 @@ class Reduction(Family):
 class ArgMax(Family):
     """Indices (as floats) or values of the `top_k` largest; among equals the largest index first.
 
-    Without `axis` over all of C, H and W in Caffe's order: `[N, 1, k]`, or `[N, 2, k]` with
-    indices before values. With `axis` that axis becomes k long.
+    Without `axis` over all of C, H and W in Caffe's order: `[N, 1, k, …]`, or `[N, 2, k, …]` with
+    indices before values, and 1s up to the bottom's rank. With `axis` that axis becomes k long.
     """
 
     field = "argmax_param"
@@ -187,7 +187,8 @@ class ArgMax(Family):
             raise NetError(f"{layer}: top_k {options.top_k} is not within 1 and {size}")
         if axis is not None:
             return [(*bottom[:axis], options.top_k, *bottom[axis + 1 :])]
-        return [(bottom[0], 2 if options.out_max_val else 1, options.top_k)]
+        ones = (1,) * (len(bottom) - 3)
+        return [(bottom[0], 2 if options.out_max_val else 1, options.top_k, *ones)]
 
     def layouts(self, layer: Layer, bottoms: Sequence[Layout], tops: Sequence[Shape]) -> Layouts:
         if self.axis(layer, len(bottoms[0].axes)) is None:
