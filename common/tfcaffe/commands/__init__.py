@@ -1,5 +1,5 @@
 """Commands that both console scripts offer, and options that several commands share."""
 
-from tfcaffe.commands import inspect
+from tfcaffe.commands import inspect, verify
 
-SHARED = (inspect,)
+SHARED = (inspect, verify)

@@ -1,0 +1,129 @@
+"""Where a net's blobs are in a model that says nothing about it: by our names and layouts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+from tfcaffe.errors import UsageError
+from tfcaffe.layout import Layout
+from tfcaffe.names import escape
+from tfcaffe.net import Ref
+from tfcaffe.plan import Plan
+from tfcaffe.twin import BlobTwin, Twin
+from tfcaffe.verify.model import Model, Place
+
+
+def by_convention(plan: Plan, model: Model) -> Twin:
+    """The record of a model without one.
+
+    Its nodes are named as the layers of the net, escaped; its tensors lie as the plan has them,
+    which is channels last wherever a blob has four or five axes.
+
+    Raises:
+        UsageError: an input or every output of the model has no such name.
+    """
+    names = _node_names(plan)
+    inputs = tuple(_inputs(plan, names, model))
+    blobs = tuple(_blobs(plan, names, model)) if model.sees_inside else ()
+    outputs = tuple(_outputs(plan, names, model))
+    if not outputs:
+        raise UsageError(
+            f"{model.name}: no output is named like a blob or layer of {plan.net.path}: it has "
+            f"{_listed(model.outputs)}"
+        )
+    return Twin(inputs, blobs, outputs)
+
+
+def from_outside(twin: Twin, model: Model) -> Twin:
+    """The record of a model that shows its inputs and outputs only, which bear blob names."""
+    outputs = tuple(replace(out, node=escape(out.blob), output=0) for out in twin.outputs)
+    return Twin(twin.inputs, (), tuple(out for out in outputs if model.has((out.node, 0))))
+
+
+def _node_names(plan: Plan) -> list[str]:
+    """What the converter calls each layer's node; a repeated name gets `>d2`, `>d3` …"""
+    seen: Counter[str] = Counter()
+    names = []
+    for entry in plan.layers:
+        name = escape(entry.layer.name)
+        seen[name] += 1
+        names.append(name if seen[name] == 1 else f"{name}>d{seen[name]}")
+    return names
+
+
+def _inputs(plan: Plan, names: list[str], model: Model) -> Iterator[BlobTwin]:
+    read = plan.net.consumers()
+    sources = [
+        Ref(i, t)
+        for i, entry in enumerate(plan.layers)
+        if entry.family.source
+        for t in range(len(entry.tops))
+        if Ref(i, t) in read
+    ]
+    by_name = {escape(plan.net.layers[r.layer].tops[r.top]): r for r in sources}
+    by_name |= {names[r.layer]: r for r in sources if r.top == 0}
+    alone = len(model.inputs) == 1 and len(sources) == 1
+    for name in model.inputs:
+        ref = sources[0] if alone else by_name.get(name)
+        if ref is None:
+            raise UsageError(
+                f"{model.name}: its input {name!r} is named like no input of {plan.net.path}: "
+                f"that has {', '.join(plan.net.layers[r.layer].tops[r.top] for r in sources)}"
+            )
+        yield _twin(plan, ref, (name, 0), plan.layout(ref))
+
+
+def _blobs(plan: Plan, names: list[str], model: Model) -> Iterator[BlobTwin]:
+    readers = plan.net.consumers()
+    taken: set[Place] = set()
+    for i, entry in enumerate(plan.layers):
+        layer = entry.layer
+        if layer.type == "Split" or entry.family.training_only:
+            continue
+        for t in range(len(layer.tops)):
+            after = [plan.net.layers[r] for r in readers.get(Ref(i, t), [])]
+            merges = layer.type == "BatchNorm" and [la.type for la in after] == ["Scale"]
+            if merges and not model.has((names[readers[Ref(i, t)][0]], 0)):
+                continue
+            places = _places(names[i], t)
+            if layer.type == "Scale" and not model.has(places[0]):
+                before = plan.net.sources[i][0].layer
+                if plan.net.layers[before].type == "BatchNorm":
+                    places = _places(names[before], 0)
+            place = next((p for p in places if model.has(p) and p not in taken), None)
+            if place is not None:
+                taken.add(place)
+                yield _twin(plan, Ref(i, t), place, plan.layers[i].tops[t])
+
+
+def _outputs(plan: Plan, names: list[str], model: Model) -> Iterator[BlobTwin]:
+    """By node where the model shows nodes, else by blob; in the model's order."""
+    layouts: dict[Place, tuple[Ref, Layout]] = {}
+    for i, entry in enumerate(plan.layers):
+        for t, top in enumerate(entry.layer.tops):
+            ref = Ref(i, t)
+            layouts[escape(top), 0] = ref, plan.output_layout(ref)  # the blob's last version
+            if model.sees_inside:
+                for place in _places(names[i], t):
+                    layouts[place] = ref, entry.tops[t]
+                layouts[f"{names[i]}>o{t}", 0] = ref, plan.output_layout(ref)
+    for place in model.outputs:
+        if place in layouts:
+            ref, layout = layouts[place]
+            yield _twin(plan, ref, place, layout)
+
+
+def _places(name: str, top: int) -> list[Place]:
+    """The nodes that may make a layer's top: one node for all tops, or an Identity for each."""
+    return [(f"{name}>t{top}", 0), (name, top)]
+
+
+def _twin(plan: Plan, ref: Ref, place: Place, layout: Layout) -> BlobTwin:
+    layer = plan.net.layers[ref.layer]
+    return BlobTwin(layer.name, layer.tops[ref.top], *place, layout, ref.layer)
+
+
+def _listed(places: tuple[Place, ...]) -> str:
+    return ", ".join(repr(node) for node, _ in places[:5])

@@ -1,0 +1,105 @@
+"""A functional Keras model, run node by node so that every tensor can be seen and replaced."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfcaffe.errors import FileFormatError, UsageError
+from tfcaffe.verify.compare import Array
+from tfcaffe.verify.model import Place, Visit
+
+
+def load(path: Path) -> KerasModel:
+    """A `.keras` file, or a whole model in Keras's `.h5`.
+
+    Raises:
+        FileFormatError: Keras does not load it; in its own words.
+    """
+    import keras
+
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # Keras raises all kinds on a damaged file
+        words = str(error).strip().splitlines() or [type(error).__name__]
+        raise FileFormatError(f"{path}: Keras cannot load it: {words[0]}") from error
+    return KerasModel(model, str(path))
+
+
+class KerasModel:
+    """Implements `Model` for a functional or sequential model.
+
+    Raises:
+        UsageError: a model whose layers are wired in Python code only.
+    """
+
+    sees_inside = True
+
+    def __init__(self, model: Any, name: str) -> None:
+        import keras
+
+        functional = getattr(model, "_functional", None) or model  # a Sequential holds one
+        if not isinstance(functional, keras.Model) or not hasattr(functional, "_nodes_by_depth"):
+            raise UsageError(f"{name}: is no functional Keras model, so its layers cannot be seen")
+        self.name = name
+        self.model = functional
+        self.inputs = tuple(t._keras_history.operation.name for t in functional.inputs)
+        self.outputs = tuple(_place(tensor) for tensor in functional.outputs)
+        self._tensors: dict[Place, Any] = {}
+        for tensor in functional.inputs:
+            self._tensors[_place(tensor)] = tensor
+        for node in self._nodes():
+            for i, tensor in enumerate(node.outputs):  # of a node called twice: its first call
+                self._tensors.setdefault((node.operation.name, i), tensor)
+
+    def has(self, place: Place) -> bool:
+        return place in self._tensors
+
+    def run(self, feeds: Mapping[str, Array], watched: set[Place], visit: Visit) -> None:
+        from keras import ops, tree
+
+        places = {id(self._tensors[place]): place for place in watched}
+        uses = Counter(id(t) for node in self._nodes() for t in node.input_tensors)
+        values: dict[int, Any] = {}
+
+        def keep(symbol: Any, value: Any) -> None:
+            place = places.get(id(symbol))
+            if place is not None:
+                replaced = visit(place, np.asarray(ops.convert_to_numpy(value)))
+                if replaced is not None:
+                    value = ops.convert_to_tensor(np.ascontiguousarray(replaced), value.dtype)
+            if uses[id(symbol)]:
+                values[id(symbol)] = value
+
+        for symbol, name in zip(self.model.inputs, self.inputs, strict=True):
+            keep(symbol, ops.convert_to_tensor(feeds[name], symbol.dtype))
+        for node in self._nodes():
+            arguments, keywords = node.arguments.fill_in(values)
+            results = tree.flatten(node.operation(*arguments, **keywords))
+            for symbol in node.input_tensors:
+                uses[id(symbol)] -= 1
+                if not uses[id(symbol)]:
+                    values.pop(id(symbol), None)
+            del arguments, keywords
+            for symbol, value in zip(node.outputs, results, strict=True):
+                keep(symbol, value)
+
+    def _nodes(self) -> Iterator[Any]:
+        """Calls of layers and operations, in an order in which they can run.
+
+        Keras has no public way to see these; `keras.Function` itself runs a graph like this.
+        """
+        by_depth = self.model._nodes_by_depth
+        for depth in sorted(by_depth, reverse=True):
+            for node in by_depth[depth]:
+                if node.operation is not None and not node.is_input:
+                    yield node
+
+
+def _place(tensor: Any) -> Place:
+    history = tensor._keras_history
+    return history.operation.name, history.tensor_index
