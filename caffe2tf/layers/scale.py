@@ -55,12 +55,12 @@ def _affine(site: Site, x: Tensor, factor: str | None, term: str) -> Tensor:
 
 def _scalar(site: Site, x: Tensor, weights: dict[str, np.ndarray | None]) -> Tensor:
     """One factor and term for all: a 1×1 Dense over the numbers one by one."""
-    flat = site.reshaped(x, [-1, 1])
+    single = site.reshaped(x, [*x.shape, 1])
     made = {
         name: None if value is None else value.reshape((1, 1) if name == "kernel" else (1,))
         for name, value in weights.items()
     }
-    y = site.learn("Dense", flat, made, last=False, units=1, use_bias="bias" in made)
+    y = site.learn("Dense", single, made, last=False, units=1, use_bias="bias" in made)
     return site.reshaped(y, x.shape)
 
 
