@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
 
 from tfcaffe.errors import ConversionError
+from tfcaffe.terminal import printable
 
 DONE, ANSWER_IS_NO, BAD_INPUT = 0, 1, 2
+_LAYOUT = "\n\t"  # what a message may hold besides printable characters
 
 
 class Console:
@@ -30,12 +33,19 @@ class Console:
     def note(self, text: str) -> None:
         """What was decided on the way."""
         if self.verbosity >= 0:
-            print(f"{self.prog}: note: {text}", file=sys.stderr)
+            self._say(f"note: {text}")
 
     def detail(self, text: str) -> None:
         """What only --verbose shows."""
         if self.verbosity > 0:
-            print(f"{self.prog}: {text}", file=sys.stderr)
+            self._say(text)
+
+    def error(self, text: str) -> None:
+        """Why the command failed."""
+        self._say(f"error: {text}")
+
+    def _say(self, text: str) -> None:
+        print(f"{self.prog}: {printable(text, keep=_LAYOUT)}", file=sys.stderr)
 
 
 def main(
@@ -50,15 +60,16 @@ def main(
     The code is 0 for done, 1 where the work was done and the answer is no, and 2 for bad usage
     or input, with one message on stderr and no traceback (`--debug` shows it).
     """
-    parser = _parser(prog, summary, commands)
-    options = parser.parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that the terminal lacks is no failure
+        sys.stdout.reconfigure(errors="backslashreplace")
+    options = _parser(prog, summary, commands).parse_args(arguments)
     console = Console(prog, options.verbosity)
     try:
         return int(options.run(options, console))
     except ConversionError as error:
         if options.debug:
             raise
-        print(f"{prog}: error: {error}", file=sys.stderr)
+        console.error(str(error))
         return BAD_INPUT
     except BrokenPipeError:  # the reader of our output has gone, e.g. `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

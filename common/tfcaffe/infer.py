@@ -49,18 +49,31 @@ def find_families(net: Net) -> list[Family]:
     Raises:
         UnsupportedError: the types that have none, all at once, each with its layers.
     """
-    known = registry()
-    missing: dict[str, list[Layer]] = {}
-    for layer in net.layers:
-        if layer.type not in known:
-            missing.setdefault(layer.type, []).append(layer)
-    if missing:
-        listed = "\n".join(f"  {kind}: {_listed(layers)}" for kind, layers in missing.items())
+    if missing := unknown_types(net):
+        lines = "".join(f"\n  {kind}: {listed(layers)}" for kind, layers in missing.items())
         raise UnsupportedError(
             "these layer types are not supported; cut them off with --outputs or add them with "
-            f"a plugin (docs/layers.md):\n{listed}"
+            f"a plugin (docs/layers.md):{lines}"
         )
-    return [known[layer.type] for layer in net.layers]
+    return [registry()[layer.type] for layer in net.layers]
+
+
+def unknown_types(net: Net) -> dict[str, list[Layer]]:
+    """The types of the net that have no family, each with its layers."""
+    missing: dict[str, list[Layer]] = {}
+    for layer in net.layers:
+        if layer.type not in registry():
+            missing.setdefault(layer.type, []).append(layer)
+    return missing
+
+
+def listed(layers: Sequence[Layer]) -> str:
+    """Names and lines of some layers, for a message."""
+    names = ", ".join(
+        f"{la.name!r}" + (f" (line {la.line})" if la.line else "") for la in layers[:_LISTED]
+    )
+    more = f" and {len(layers) - _LISTED} more" if len(layers) > _LISTED else ""
+    return names + more
 
 
 def infer(net: Net, kinds: Sequence[Family], inputs: Mapping[str, Shape]) -> list[PlannedLayer]:
@@ -139,11 +152,3 @@ def spatial_inputs(net: Net, kinds: Sequence[Family | None]) -> set[str]:
 
 def _known(layout: Layout) -> Shape:
     return tuple(int(size or 0) for size in layout.shape)
-
-
-def _listed(layers: Sequence[Layer]) -> str:
-    names = ", ".join(
-        f"{la.name!r}" + (f" (line {la.line})" if la.line else "") for la in layers[:_LISTED]
-    )
-    more = f" and {len(layers) - _LISTED} more" if len(layers) > _LISTED else ""
-    return names + more

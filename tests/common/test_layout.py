@@ -129,9 +129,7 @@ def test_only_sizes_beyond_one_cost_a_transpose(shape: tuple[int | None, ...], c
         (Layout.channels_last((2, 3, 4, 5)), (2, 4, 15), False),
     ],
 )
-def test_a_reshape_reorders_only_where_the_net_does(
-    have: Layout, shape: Shape, free: bool
-) -> None:
+def test_a_reshape_reorders_only_where_the_net_does(have: Layout, shape: Shape, free: bool) -> None:
     before, after = reshaped(have, shape)
     assert (transposes(have, before) == 0) == free
     assert after.shape == shape

@@ -29,7 +29,7 @@ EXAMPLES = [
     ("层/一", "x>x>e5>b1>82__>e4>b8>80"),
     ("", "x>x"),
     ("class", "class"),
-    ("say \"hi\" {n}\\'", "say>20>22hi>22>20>7bn>7d>5c>27"),
+    ('say "hi" {n}\\\'', "say>20>22hi>22>20>7bn>7d>5c>27"),
     ("a\udcff", "a>ff"),
 ]
 ALPHABET = list("ab0_/->x.5f é层\udcff\x00\n\"'\\{}:@*😀")

@@ -1,0 +1,53 @@
+"""What a file is, told by its suffix or by its first bytes."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from pathlib import Path
+
+from tfcaffe.errors import FileFormatError
+from tfcaffe.weights import is_hdf5
+
+_HEAD = 4096  # bytes that are looked at
+_TEXT = frozenset(b"\t\n\v\f\r")
+_ZIP = b"PK\x03\x04"
+_NETS = {".prototxt", ".pbtxt", ".txt"}
+_TENSORFLOW = {".keras", ".pb", ".index", ".meta", ".ckpt", ".tflite"}
+
+
+class FileKind(Enum):
+    """What can be told of a file without reading all of it."""
+
+    PROTOTXT = auto()
+    WEIGHTS = auto()  # a caffemodel, or HDF5
+    TENSORFLOW = auto()
+
+
+def file_kind(path: Path) -> FileKind:
+    """A net in text form, a file of Caffe's weights, or something of TensorFlow's.
+
+    A file that is not there counts as a prototxt, whose reader then says so.
+
+    Raises:
+        FileFormatError: the file cannot be read.
+    """
+    if _is_tensorflow(path):
+        return FileKind.TENSORFLOW
+    if path.suffix in _NETS or not path.is_file():
+        return FileKind.PROTOTXT
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError as error:
+        raise FileFormatError(f"{path}: cannot be read: {error}") from error
+    if head.startswith(_ZIP):
+        return FileKind.TENSORFLOW
+    binary = any(byte < ord(" ") and byte not in _TEXT for byte in head)
+    return FileKind.WEIGHTS if binary or is_hdf5(path) else FileKind.PROTOTXT
+
+
+def _is_tensorflow(path: Path) -> bool:
+    if path.is_dir():
+        return (path / "saved_model.pb").is_file()
+    checkpoint = not path.exists() and path.with_name(f"{path.name}.index").is_file()
+    return checkpoint or path.suffix in _TENSORFLOW or path.name.endswith(".weights.h5")
