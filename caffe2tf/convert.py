@@ -65,17 +65,16 @@ def convert(
         ConversionError: with the layer, the field and the way out; nothing is written then.
     """
     paths = [output] if isinstance(output, str | PathLike) else list(output)
-    targets = [(Path(path), formats.find(Path(path), to)) for path in paths]
-    for path, target in targets:
-        check_writable(path, overwrite, directory=target.directory)
-    files = [options.get("mean"), *options.get("proto", ()), *options.get("plugin", ())]
-    _spare_inputs([path for path, _ in targets], [net, weights, *files])
+    targets = [formats.Target(Path(path), formats.find(Path(path), to)) for path in paths]
+    files = [path for target in targets for path in target.files]
+    directories = [target.path for target in targets if target.format.directory]
+    for path in files:
+        check_writable(path, overwrite, directory=path in directories)
+    more = [options.get("mean"), *options.get("proto", ()), *options.get("plugin", ())]
+    _spare_inputs(files, [net, weights, *more])
     source = read_source(net, weights, **options)
-    directories = [path for path, target in targets if target.directory]
-    with replacing_all(
-        [path for path, _ in targets], overwrite, directories=directories
-    ) as temporary:
-        formats.write(source, list(zip(temporary, (t for _, t in targets), strict=True)))
+    with replacing_all(files, overwrite, directories=directories) as places:
+        formats.write(source, targets, places)
         if source.weights is not None and not source.weights.unchanged():
             raise OutputError(f"{source.weights.path} changed while it was read; nothing written")
     return list(source.notes)

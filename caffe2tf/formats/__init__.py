@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from caffe2tf.convert import Source
 
 
+def _itself(path: Path) -> list[Path]:
+    return [path]
+
+
 @dataclass(frozen=True)
 class Format:
     """One way to write a converted net.
@@ -25,12 +29,27 @@ class Format:
         suffix: which outputs are taken for it; empty for a path without a suffix.
         write: writes to a path at which nothing is yet.
         directory: whether the output is a directory.
+        files: what is written for a path, where that is not the path itself.
     """
 
     name: str
     suffix: str
     write: Callable[[Source, Path], None]
     directory: bool = False
+    files: Callable[[Path], list[Path]] = _itself
+
+
+@dataclass(frozen=True)
+class Target:
+    """An output that the user named, and its format."""
+
+    path: Path
+    format: Format
+
+    @property
+    def files(self) -> list[Path]:
+        """What will be written for it."""
+        return self.format.files(self.path)
 
 
 @cache
@@ -55,16 +74,24 @@ def find(path: Path, name: str | None) -> Format:
         if name not in known:
             raise UsageError(f"--to {name}: not a format; there are {listed}")
         return known[name]
-    for entry in known.values():
-        if path.suffix == entry.suffix:
-            return entry
+    fitting = [f for f in known.values() if f.suffix and path.name.endswith(f.suffix)]
+    if fitting:
+        return max(fitting, key=lambda f: len(f.suffix))
+    if not path.suffix:
+        return next(f for f in known.values() if not f.suffix)
     raise UsageError(
         f"{path}: the suffix {path.suffix!r} stands for no format; there are {listed}, and --to "
         "says it for any name"
     )
 
 
-def write(source: Source, outputs: Sequence[tuple[Path, Format]]) -> None:
-    """Write all outputs of one run."""
-    for path, entry in outputs:
-        entry.write(source, path)
+def write(source: Source, targets: Sequence[Target], places: Iterable[Path]) -> None:
+    """Write all outputs of one run: each file of each target to its temporary place."""
+    remaining = iter(places)
+    for target in targets:
+        mine = [next(remaining) for _ in target.files]
+        path = mine[0].with_name(target.path.name)
+        target.format.write(source, path)
+        for made, place in zip(target.format.files(path), mine, strict=True):
+            if made != place:
+                made.rename(place)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caffe2tf.formats import Format
+from tfcaffe.errors import UnsupportedError
 from tfcaffe.names import escape
 from tfcaffe.twin import MEMBER
 
@@ -23,6 +25,7 @@ def write(source: Source, path: Path) -> None:
     from caffe2tf.build import build
 
     built = build(source, plain=True)
+    _check_inputs(built)
     module = tf.Module()
     module.weights = [variable.value for variable in built.model.variables]
     module.serve = serving(built)
@@ -33,14 +36,32 @@ def write(source: Source, path: Path) -> None:
     (extra / MEMBER).write_text(record, encoding="utf-8")
 
 
+def _check_inputs(built: Built) -> None:
+    """Refuse input names of which TensorFlow makes one and the same argument.
+
+    Raises:
+        UnsupportedError: naming the inputs.
+    """
+    made: dict[str, str] = {"self": ""}
+    for twin in built.twin.inputs:
+        argument = re.sub(r"\W", "_", escape(twin.blob), flags=re.ASCII)
+        if argument in made:
+            others = f" and {made[argument]!r}" if made[argument] else ""
+            raise UnsupportedError(
+                f"a SavedModel cannot have the input {twin.blob!r}{others}, as TensorFlow makes the "
+                f"argument {argument!r} of it; rename the blob, or write a .keras or .pb"
+            )
+        made[argument] = twin.blob
+
+
 def serving(built: Built) -> Any:
     """The model as a TensorFlow function from inputs to a dict of outputs by blob name."""
     import tensorflow as tf
 
     names = [escape(twin.blob) for twin in built.twin.outputs]
     signature = [
-        tf.TensorSpec(tensor.shape, tf.float32, name=name)
-        for tensor, name in zip(built.model.inputs, built.twin.input_names, strict=True)
+        tf.TensorSpec(tensor.shape, tf.float32, name=escape(twin.blob))
+        for tensor, twin in zip(built.model.inputs, built.twin.inputs, strict=True)
     ]
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]

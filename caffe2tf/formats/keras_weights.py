@@ -1,0 +1,28 @@
+"""`.weights.h5`: Keras's own weights file of the model that `-o x.keras` would write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from caffe2tf.formats import Format
+from tfcaffe.errors import UsageError
+
+if TYPE_CHECKING:
+    from caffe2tf.convert import Source
+
+
+def write(source: Source, path: Path) -> None:
+    """Save the model's weights as Keras does.
+
+    Raises:
+        UsageError: Keras refuses any other suffix.
+    """
+    from caffe2tf.build import build
+
+    if not path.name.endswith(FORMAT.suffix):
+        raise UsageError(f"{path.name}: Keras's weights files end in {FORMAT.suffix}")
+    build(source).model.save_weights(path)
+
+
+FORMAT = Format("keras-weights", ".weights.h5", write)

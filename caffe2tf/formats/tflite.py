@@ -1,0 +1,26 @@
+"""A TensorFlow Lite model of 32-bit floats."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from caffe2tf.formats import Format, savedmodel
+
+if TYPE_CHECKING:
+    from caffe2tf.convert import Source
+
+
+def write(source: Source, path: Path) -> None:
+    """Through a SavedModel: its signature `serving_default` keeps the blob names."""
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory(prefix="tfcaffe-") as folder:
+        saved = Path(folder) / "model"
+        savedmodel.write(source, saved)
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
+        path.write_bytes(converter.convert())
+
+
+FORMAT = Format("tflite", ".tflite", write)
