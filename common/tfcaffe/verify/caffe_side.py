@@ -149,16 +149,22 @@ def _by_name(
     version: str,
     wanted: Collection[Ref],
 ) -> Values:
-    """OpenCV tells layers by name only, and has none for inputs."""
+    """OpenCV tells layers by name only (some by their first top's), and has none for inputs."""
     names = [layer.name for layer in net.layers]
     found: dict[str, LayerRun] = {layer.name: layer for layer in answer.layers}
+    for layer in net.layers:
+        if layer.name not in found and layer.tops and layer.tops[0] not in names:
+            odd = found.pop(layer.tops[0], None)
+            found |= {layer.name: odd} if odd is not None else {}
     arrays: dict[Ref, Array] = {}
     missing: dict[Ref, str] = {}
     for ref in wanted:
         layer = net.layers[ref.layer]
         ran = found.get(layer.name)
         shape = shapes[ref.layer][ref.top]
-        if ran is None or ref.top >= len(ran.arrays):
+        if ref.top:
+            missing[ref] = "OpenCV keeps a layer's first top only"
+        elif ran is None or not ran.arrays:
             missing[ref] = "OpenCV has no values of it"
         elif names.count(layer.name) > 1:
             missing[ref] = "OpenCV cannot tell layers of one name apart"
