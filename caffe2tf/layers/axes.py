@@ -48,13 +48,13 @@ def reduction(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
     if site.options.operation == options.ASUM:
         x = site.op(site.ops.abs, x)
     elif site.options.operation == options.SUMSQ:
-        x = site.op(site.ops.square, x)
+        x = site.add("Multiply", x, x)
     reduce: Any = site.ops.mean if site.options.operation == options.MEAN else site.ops.sum
     rank = len(site.bottom.axes)
     first = site.family.axis(site.layer, rank)
     dims = tuple(site.bottom.dim(axis) for axis in range(first, rank))
     y = site.op(reduce, x, axis=dims)
-    return y if coeff == 1 else site.op(site.ops.multiply, y, coeff)
+    return y if coeff == 1 else site.add("Rescaling", y, scale=coeff)
 
 
 @builds("ArgMax")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,7 +42,7 @@ def kernel(
     depthwise: bool,
     weights: np.ndarray | None,
 ) -> Tensor:
-    """The convolution itself; strides that Keras refuses are taken by slicing afterwards."""
+    """The convolution itself; strides that Keras refuses are taken by a pooling afterwards."""
     rank = len(g.kernel)
     depthwise = depthwise and rank < 3
     refused = len(set(g.stride)) > 1 if depthwise else max(g.dilation) > 1
@@ -62,9 +61,8 @@ def kernel(
         y = _split(site, x, config, weights, group)
     else:
         y = _dense(site, x, config, weights, group, last=not sliced)
-    if sliced:
-        steps = (slice(None), *(slice(None, None, s) for s in g.stride))
-        y = site.op(operator.getitem, y, steps)
+    if sliced:  # a maximum over one number, with strides
+        y = site.add(f"MaxPooling{rank}D", y, pool_size=1, strides=g.stride)
     return y
 
 
@@ -208,15 +206,15 @@ def _zeros_between(site: Site, x: Tensor, g: Geometry) -> Tensor:
         size = x.shape[axis]
         shape = list(x.shape)
         x = site.reshaped(x, [*shape[: axis + 1], 1, *shape[axis + 1 :]])
-        pads = [[0, 0]] * len(x.shape)
-        pads[axis + 1] = [0, stride - 1]
-        x = site.op(site.ops.pad, x, pads)
+        pads = [(0, 0)] * (len(x.shape) - 2)
+        pads[axis] = (0, stride - 1)
+        x = padded(site, x, pads)
         x = site.reshaped(
             x, [*shape[:axis], None if size is None else size * stride, *shape[axis + 1 :]]
         )
-        cut = [slice(None)] * len(shape)
-        cut[axis] = slice(None, -(stride - 1))
-        x = site.op(operator.getitem, x, tuple(cut))
+        crop = [(0, 0)] * (len(shape) - 2)
+        crop[axis - 1] = (0, stride - 1)
+        x = cropped(site, x, crop)
     return x
 
 
@@ -246,6 +244,8 @@ def padded(site: Site, x: Tensor, pads: Sequence[tuple[int, int]]) -> Tensor:
     """Zeros around the spatial axes."""
     if not any(map(any, pads)):
         return x
+    if len(pads) > 3:  # Keras's layers end at three axes
+        return site.op(site.ops.pad, x, [[0, 0], *map(list, pads), [0, 0]])
     padding: Any = tuple(pads) if len(pads) > 1 else pads[0]
     return site.add(f"ZeroPadding{len(pads)}D", x, padding=padding)
 

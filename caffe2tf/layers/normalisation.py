@@ -43,7 +43,7 @@ def lrn(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
     """x · (k + alpha · mean of squares) ^ -beta; `alpha` is Caffe's own, over the window's mean."""
     x, options = bottoms[0], site.options
     size = options.local_size
-    squares = site.op(site.ops.square, x)
+    squares = site.add("Multiply", x, x)
     if options.norm_region == ACROSS_CHANNELS:
         total = _over_channels(site, squares, size)
         scale, offset = options.alpha / size, options.k
@@ -74,11 +74,17 @@ def mvn(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
     x, options = bottoms[0], site.options
     axes = range(1, 4) if options.across_channels else range(2, 4)
     dims = tuple(site.bottom.dim(axis) for axis in axes)
-    mean = site.op(site.ops.mean, x, axis=dims, keepdims=True)
+    mean = _mean(site, x, dims)
     centred = site.add("Subtract", x, mean)
     if not options.normalize_variance:
         return centred
-    squares = site.op(site.ops.square, centred)
-    variance = site.op(site.ops.mean, squares, axis=dims, keepdims=True)
-    deviation = site.op(site.ops.add, site.op(site.ops.sqrt, variance), options.eps)
+    variance = _mean(site, site.add("Multiply", centred, centred), dims)
+    deviation = site.op(site.ops.sqrt, variance)
+    deviation = site.add("Rescaling", deviation, scale=1.0, offset=options.eps)
     return site.op(site.ops.divide, centred, deviation)
+
+
+def _mean(site: Site, x: Tensor, dims: tuple[int, ...]) -> Tensor:
+    if dims == (1, 2):
+        return site.add("GlobalAveragePooling2D", x, keepdims=True)
+    return site.op(site.ops.mean, x, axis=dims, keepdims=True)
