@@ -144,5 +144,5 @@ def read_source(
     found = None if weights is None else load_weights(weights)
     binding = None if found is None else bind(plan, found)
     notes = (*plan.net.notes, *plan.notes, *(binding.notes if binding else ()))
-    facts = {"net": str(net), "weights": str(weights or "")}
+    facts = {"net": Path(net).name, "weights": Path(weights or "").name}
     return Source(plan, binding, found, preprocessing, keep_scale, notes, facts)
