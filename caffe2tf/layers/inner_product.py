@@ -14,19 +14,21 @@ def inner_product(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
     """Dense over the last dimension, after flattening the axes that are multiplied away."""
     axis = site.family.axis(site.layer, len(site.bottom.axes))
     x = bottoms[0]
-    if len(x.shape) > axis + 1:
-        kept = list(x.shape[:axis])
+    if axis == 0 or len(x.shape) > axis + 1:
+        kept = list(x.shape[:axis]) or [1]
         weights = next(p for p in site.planned.params if p.role == "weights")
         rows = weights.shape[0 if site.options.transpose else 1]
         x = site.reshaped(x, [*kept, rows])
-    return site.learn(
+    y = site.learn(
         "Dense",
         x,
         {"kernel": site.weight("weights"), **bias(site)},
         units=site.options.num_output,
+        last=axis > 0,
         use_bias=site.has("bias"),
         **initializers(site, kernel="weights", bias="bias"),
     )
+    return y if axis else site.reshaped(y, site.top.shape)
 
 
 @builds("Embed")

@@ -43,8 +43,8 @@ class PReLU(Elementwise):
     inert = fields("filler")
 
     def shapes(self, layer: Layer, bottoms: Sequence[Shape]) -> list[Shape]:
-        if len(bottoms[0]) < 2:
-            raise NetError(f"{layer}: needs a bottom of 2 axes or more, not {list(bottoms[0])}")
+        if not 2 <= len(bottoms[0]) <= 4:
+            raise NetError(f"{layer}: Caffe takes 2 to 4 axes here, not {list(bottoms[0])}")
         return [bottoms[0]]
 
     def layouts(self, layer: Layer, bottoms: Sequence[Layout], tops: Sequence[Shape]) -> Layouts:
