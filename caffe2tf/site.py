@@ -9,7 +9,7 @@ import numpy as np
 
 from tfcaffe.errors import UnsupportedError
 from tfcaffe.infer import PlannedLayer
-from tfcaffe.layout import Layout, Pattern, steps
+from tfcaffe.layout import Layout, Pattern, contiguous, steps
 from tfcaffe.names import escape
 
 Tensor = Any
@@ -197,7 +197,7 @@ def fill(layer: Any, weights: Mapping[str, np.ndarray | None], tensor: Tensor) -
         array = weights.get(name or "")
         if array is not None:
             shape = kwargs["shape"] if "shape" in kwargs else args[0]
-            values = np.ascontiguousarray(array, np.float32).reshape(shape)
+            values = contiguous(np.asarray(array, np.float32)).reshape(shape)
             kwargs["initializer"] = lambda shape, dtype=None: values
         return make(*args, name=name, **kwargs)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,15 +15,23 @@ if TYPE_CHECKING:
 
 
 def write(source: Source, path: Path) -> None:
-    """Save the model as Keras does."""
+    """Save the model as Keras does.
+
+    Keras's own `.keras` files are put together in memory, weights and all; so the folder that it
+    writes as well, straight to the disk, is made the archive here.
+    """
     import keras
 
     from caffe2tf.build import build
 
     built = build(source)
-    built.model.save(path)
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(MEMBER, built.twin.to_json(**source.facts, keras=keras.__version__))
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        built.model.save(folder, zipped=False)
+        with zipfile.ZipFile(path, "w") as archive:
+            for file in sorted(Path(folder).rglob("*")):
+                if file.is_file():
+                    archive.write(file, file.relative_to(folder))
+            archive.writestr(MEMBER, built.twin.to_json(**source.facts, keras=keras.__version__))
 
 
 FORMAT = Format("keras", ".keras", write)
