@@ -11,7 +11,7 @@ from caffe2tf.layers import registry
 from caffe2tf.layers.normalisation import batch_normalization
 from caffe2tf.merge import batch_norm_scales
 from caffe2tf.preprocess import preprocessed
-from caffe2tf.site import Site, Tensor, Weights, escaped
+from caffe2tf.site import Site, Tensor, Weights, escaped, is_trainable
 from tfcaffe.errors import UnsupportedError
 from tfcaffe.layout import Layout
 from tfcaffe.net import Ref
@@ -61,13 +61,13 @@ class _Build:
     def run(self) -> Built:
         import keras
 
-        for i, entry in enumerate(self.plan.layers):
-            if entry.family.source:
-                self._input(i)
-            elif i in self.merged.values():
-                continue
-            else:
+        sources = [i for i, entry in enumerate(self.plan.layers) if entry.family.source]
+        for i in sources:
+            self._input(i)
+        for i in range(len(self.plan.layers)):
+            if i not in sources and i not in self.merged.values():
                 self._layer(i)
+        self.blobs.sort(key=lambda blob: blob.index)
         outputs, twins = [], []
         for _, ref in self.plan.net.outputs:
             tensor, twin = self._output(ref)
@@ -95,6 +95,11 @@ class _Build:
             alone = top == entry.layer.name
             name = self.names[i] if alone else escaped(top, self.taken)
             shape = layout.tf_shape
+            if not shape:
+                raise UnsupportedError(
+                    f"{entry.layer}: its top {top!r} is a single number without axes, which no "
+                    "Keras model can be fed; give it an axis"
+                )
             tensor = keras.Input(shape=shape[1:], batch_size=shape[0], name=name)
             self.inputs.append(tensor)
             self.fed.append(self._twin(i, t, tensor, layout))
@@ -120,7 +125,7 @@ class _Build:
             for ref, have, want in zip(refs, site.planned.have, site.planned.bottoms, strict=True)
         ]
         if norm is None:
-            made = self._builder(i)(site, bottoms)
+            made = self._builder(i)(site, bottoms or self.inputs[:1])
         else:
             made = self._merged(site, i, bottoms[0])
         tops = made if isinstance(made, list) else [made]
@@ -151,7 +156,9 @@ class _Build:
             for role in ("gamma", "beta")
             if role in roles
         }
-        return batch_normalization(site, x, affine, center="beta" in roles, scale=True)
+        return batch_normalization(
+            site, x, affine, center="beta" in roles, scale=True, trainable=is_trainable(entry)
+        )
 
     def _named(self, site: Site, tops: list[Tensor]) -> list[Tensor]:
         """The tops made by a node of the Caffe layer's name (Identities `>t1` … if need be)."""

@@ -22,8 +22,7 @@ def batch_norm_scales(plan: Plan) -> dict[int, int]:
         before = plan.layers[source.layer]
         alone = consumers[source] == [i] and source not in outputs
         shape = entry.bottoms[0].shape
-        channel = (1, 2) if len(shape) > 1 else (0, 1)
-        per_channel = entry.family.span(layer, shape, None) == channel  # type: ignore[attr-defined]
+        per_channel = entry.family.span(layer, shape, None) == (1, 2)  # type: ignore[attr-defined]
         if before.layer.type == "BatchNorm" and alone and per_channel:
             merged[i] = source.layer
     return merged

@@ -124,6 +124,8 @@ class Site:
         weights: Mapping[str, np.ndarray | None],
         *,
         last: bool = True,
+        roles: Sequence[str] | None = None,
+        trainable: bool | None = None,
         **config: Any,
     ) -> Tensor:
         """Add a Keras layer with these weights, by their names in Keras.
@@ -132,25 +134,23 @@ class Site:
 
         Args:
             last: whether it is the Caffe layer's final node, and so bears its name.
+            roles: which of the Caffe layer's blobs it holds, if not all of them.
+            trainable: None for what the Caffe layer says.
         """
         cls = getattr(self.keras.layers, layer)
         how = sorted((k, v) for k, v in config.items() if not k.endswith("_initializer"))
-        key = (layer, self.planned.owners, repr(how))
+        planned = zip(self.planned.params, self.planned.owners, strict=True)
+        owners = tuple(owner for p, owner in planned if roles is None or p.role in roles)
+        key = (layer, owners, repr(how))
         made = self._shared.get(key)
         if made is not None:
             return made(tensor)
-        made = cls(name=self.name if last else self.helper(), trainable=self.trainable, **config)
+        free = is_trainable(self.planned) if trainable is None else trainable
+        made = cls(name=self.name if last else self.helper(), trainable=free, **config)
         fill(made, weights, tensor)
         if all(weight is not None for weight in weights.values()):
             self._shared[key] = made
         return made(tensor)
-
-    @property
-    def trainable(self) -> bool:
-        """False where the net freezes the layer: every lr_mult that it writes is 0."""
-        specs = self.layer.message.param
-        count = len(self.planned.params)
-        return not (count and len(specs) >= count and all(s.lr_mult == 0 for s in specs[:count]))
 
     def relaid(self, tensor: Tensor, have: Layout, want: Layout) -> Tensor:
         """The tensor in another layout."""
@@ -183,6 +183,13 @@ class Site:
     def free(self, layout: Layout) -> bool:
         """Whether any size but the batch is free."""
         return any(size is None for size in layout.shape[1:])
+
+
+def is_trainable(planned: PlannedLayer) -> bool:
+    """False where the net freezes the layer: the lr_mult of each of its blobs is 0."""
+    specs = planned.layer.message.param
+    count = len(planned.params)
+    return not (count and len(specs) >= count and all(s.lr_mult == 0 for s in specs[:count]))
 
 
 def fill(layer: Any, weights: Mapping[str, np.ndarray | None], tensor: Tensor) -> None:

@@ -14,14 +14,28 @@ from tfcaffe.layers.normalisation import ACROSS_CHANNELS
 @builds("BatchNorm")
 def batch_norm(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
     """BatchNormalization without gamma and beta."""
-    return batch_normalization(site, bottoms[0], {}, center=False, scale=False)
+    return batch_normalization(site, bottoms[0], {}, center=False, scale=False, trainable=True)
 
 
 def batch_normalization(
-    site: Site, x: Tensor, affine: dict[str, np.ndarray | None], *, center: bool, scale: bool
+    site: Site,
+    x: Tensor,
+    affine: dict[str, np.ndarray | None],
+    *,
+    center: bool,
+    scale: bool,
+    trainable: bool,
 ) -> Tensor:
-    """Keras's layer with this BatchNorm's statistics and a following Scale's gamma and beta."""
-    rank = len(site.bottom.axes)
+    """Keras's layer with this BatchNorm's statistics and a following Scale's gamma and beta.
+
+    Not trainable, it uses the statistics that it has, as Caffe does with `use_global_stats`; else
+    training uses and collects those of the batches. BatchNorm's own lr_mult are always 0 in Caffe
+    and freeze nothing. Source: batch_norm_layer.cpp.
+
+    Args:
+        trainable: what the Scale says.
+    """
+    fixed = site.options.HasField("use_global_stats") and site.options.use_global_stats
     return site.learn(
         "BatchNormalization",
         x,
@@ -30,13 +44,13 @@ def batch_normalization(
             "moving_variance": site.weight("variance"),
             **affine,
         },
-        axis=site.bottom.dim(1) if rank > 1 else 0,
+        axis=site.bottom.dim(1),
         epsilon=site.options.eps,
         momentum=site.options.moving_average_fraction,
         center=center,
         scale=scale,
+        trainable=trainable and not fixed,
     )
-
 
 @builds("LRN")
 def lrn(site: Site, bottoms: Sequence[Tensor]) -> Tensor:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
+from caffe2tf.layers.learnt import learnt
 from caffe2tf.site import Site, Tensor, builds
 from tfcaffe.layout import Layout
 
@@ -14,54 +13,48 @@ from tfcaffe.layout import Layout
 def scale(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
     """x · gamma + beta, gamma a weight or the second bottom."""
     x = bottoms[0]
-    if len(bottoms) == 1:
-        return _affine(site, x, "gamma", "beta")
-    y = site.add("Multiply", x, _spread(site, bottoms))
-    return _affine(site, y, None, "beta") if site.has("beta") else y
+    _, dims = _part(site, None)
+    if len(bottoms) == 1 and dims:
+        return _learnt_scale(site, x, dims)
+    gamma = bottoms[1] if len(bottoms) == 2 else learnt(site, "gamma", x)
+    y = site.op(site.ops.multiply, _spread(site, x, gamma), x)
+    return _plus(site, y, learnt(site, "beta", x)) if site.has("beta") else y
 
 
 @builds("Bias")
 def shift(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
     """x + bias, a weight or the second bottom."""
-    if len(bottoms) == 1:
-        return _affine(site, bottoms[0], None, "bias")
-    return site.add("Add", bottoms[0], _spread(site, bottoms))
+    x = bottoms[0]
+    return _plus(site, x, bottoms[1] if len(bottoms) == 2 else learnt(site, "bias", x))
 
 
-def _affine(site: Site, x: Tensor, factor: str | None, term: str) -> Tensor:
-    """EinsumDense with nothing to sum: the one Keras layer that multiplies by a learnt array."""
-    _, dims = _part(site, None)
+def _learnt_scale(site: Site, x: Tensor, dims: list[int]) -> Tensor:
+    """EinsumDense with nothing to sum: the one Keras layer that multiplies by a learnt array.
+
+    Its own bias serves on the last dimension only: see `_plus`.
+    """
     letters = "abcdefgh"[: len(x.shape)]
     axes = "".join(letters[d] for d in dims)
-    weights: dict[str, np.ndarray | None] = {}
-    if factor is None:
-        weights["kernel"] = np.ones([int(x.shape[d]) for d in dims], np.float32)
-    else:
-        weights["kernel"] = site.weight(factor)
-    has_term = site.has(term)
-    if has_term:
-        weights["bias"] = site.weight(term)
-    if not axes:
-        return _scalar(site, x, weights)
-    return site.learn(
+    inside = site.has("beta") and dims == [len(x.shape) - 1]
+    beta = {"bias": site.weight("beta")} if inside else {}
+    y = site.learn(
         "EinsumDense",
         x,
-        weights,
+        {"kernel": site.weight("gamma"), **beta},
+        last=inside or not site.has("beta"),
+        roles=("gamma", "beta") if inside else ("gamma",),
         equation=f"{letters},{axes}->{letters}",
         output_shape=x.shape[1:],
-        bias_axes=axes if has_term else None,
+        bias_axes=axes if inside else None,
     )
+    return y if inside or not site.has("beta") else _plus(site, y, learnt(site, "beta", x))
 
 
-def _scalar(site: Site, x: Tensor, weights: dict[str, np.ndarray | None]) -> Tensor:
-    """One factor and term for all: a 1×1 Dense over the numbers one by one."""
-    single = site.reshaped(x, [*x.shape, 1])
-    made = {
-        name: None if value is None else value.reshape((1, 1) if name == "kernel" else (1,))
-        for name, value in weights.items()
-    }
-    y = site.learn("Dense", single, made, last=False, units=1, use_bias="bias" in made)
-    return site.reshaped(y, x.shape)
+def _plus(site: Site, x: Tensor, term: Tensor) -> Tensor:
+    """x + term. The term comes first: Keras's `add` on TensorFlow takes a second operand of one
+    size only for a bias of whatever dimension has that size, the last one before all others.
+    """
+    return site.op(site.ops.add, _spread(site, x, term), x)
 
 
 def _part(site: Site, rank: int | None) -> tuple[Layout, list[int]]:
@@ -72,9 +65,8 @@ def _part(site: Site, rank: int | None) -> tuple[Layout, list[int]]:
     return data.part(first, end), dims
 
 
-def _spread(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
-    """The second bottom with a size of 1 wherever it broadcasts."""
-    x, coefficient = bottoms
+def _spread(site: Site, x: Tensor, coefficient: Tensor) -> Tensor:
+    """The coefficient with a size of 1 wherever it broadcasts."""
     _, dims = _part(site, len(coefficient.shape))
     sizes = [coefficient.shape[dims.index(d)] if d in dims else 1 for d in range(len(x.shape))]
     if len(sizes) == len(coefficient.shape):

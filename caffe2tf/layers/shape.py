@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 
+from caffe2tf.layers.learnt import learnt
 from caffe2tf.site import Site, Tensor, builds
 from tfcaffe.errors import UnsupportedError
 
@@ -57,6 +58,14 @@ def crop(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
 
 @builds("Parameter")
 def parameter(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
-    raise UnsupportedError(
-        f"{site.layer}: a blob of weights as a top is not supported; feed it as an Input"
-    )
+    """Its blob; the site's bottom is one of the net's inputs.
+
+    Raises:
+        UnsupportedError: the net has no input at all.
+    """
+    if not bottoms:
+        raise UnsupportedError(
+            f"{site.layer}: the net has no input, so there is nothing that Keras could be fed; "
+            "add an Input"
+        )
+    return learnt(site, "weights", bottoms[0])

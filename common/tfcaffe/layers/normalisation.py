@@ -45,12 +45,16 @@ class BatchNorm(Elementwise):
                 "which no inference model does; remove the field to use the stored statistics"
             )
 
+    def shapes(self, layer: Layer, bottoms: Sequence[Shape]) -> list[Shape]:
+        if len(bottoms[0]) < 2:
+            raise NetError(f"{layer}: needs a bottom of 2 axes or more, not {list(bottoms[0])}")
+        return [bottoms[0]]
+
     def layouts(self, layer: Layer, bottoms: Sequence[Layout], tops: Sequence[Shape]) -> Layouts:
         return same([simple(bottoms[0])], 1)
 
     def params(self, layer: Layer, bottoms: Sequence[Layout]) -> list[Param]:
-        shape = bottoms[0].shape
-        channels = 1 if len(shape) == 1 else int(shape[1] or 0)
+        channels = int(bottoms[0].shape[1] or 0)
         return [
             Param("mean", *vector(channels)),
             Param("variance", *vector(channels)),
