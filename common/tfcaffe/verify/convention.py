@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +14,8 @@ from tfcaffe.net import Ref
 from tfcaffe.plan import Plan
 from tfcaffe.twin import BlobTwin, Twin
 from tfcaffe.verify.model import Model, Place
+
+_NO_PYTHON = re.compile(r"[^A-Za-z0-9_]")
 
 
 def by_convention(plan: Plan, model: Model) -> Twin:
@@ -37,9 +40,25 @@ def by_convention(plan: Plan, model: Model) -> Twin:
 
 
 def from_outside(twin: Twin, model: Model) -> Twin:
-    """The record of a model that shows its inputs and outputs only, which bear blob names."""
+    """The record of a model that shows its inputs and outputs only, which bear blob names.
+
+    Raises:
+        UsageError: the model has other inputs or outputs.
+    """
+    inputs = tuple(replace(fed, node=_input_name(fed.node, model)) for fed in twin.inputs)
     outputs = tuple(replace(out, node=escape(out.blob), output=0) for out in twin.outputs)
-    return Twin(twin.inputs, (), tuple(out for out in outputs if model.has((out.node, 0))))
+    lost = [out.blob for out in outputs if not model.has((out.node, 0))]
+    if lost or {fed.node for fed in inputs} != set(model.inputs):
+        raise UsageError(
+            f"{model.name}: its record is not of this model: other inputs, or no output "
+            f"{', '.join(map(repr, lost))}; convert the net again"
+        )
+    return Twin(inputs, (), outputs)
+
+
+def _input_name(name: str, model: Model) -> str:
+    """An input's own name, or the Python name that TensorFlow's functions turn it into."""
+    return name if name in model.inputs else _NO_PYTHON.sub("_", name)
 
 
 def _node_names(plan: Plan) -> list[str]:
@@ -64,6 +83,7 @@ def _inputs(plan: Plan, names: list[str], model: Model) -> Iterator[BlobTwin]:
     ]
     by_name = {escape(plan.net.layers[r.layer].tops[r.top]): r for r in sources}
     by_name |= {names[r.layer]: r for r in sources if r.top == 0}
+    by_name |= {_input_name(name, model): ref for name, ref in by_name.items()}
     alone = len(model.inputs) == 1 and len(sources) == 1
     for name in model.inputs:
         ref = sources[0] if alone else by_name.get(name)
@@ -80,7 +100,7 @@ def _blobs(plan: Plan, names: list[str], model: Model) -> Iterator[BlobTwin]:
     taken: set[Place] = set()
     for i, entry in enumerate(plan.layers):
         layer = entry.layer
-        if layer.type == "Split" or entry.family.training_only:
+        if layer.type == "Split" or entry.family.training_only or entry.family.source:
             continue
         for t in range(len(layer.tops)):
             after = [plan.net.layers[r] for r in readers.get(Ref(i, t), [])]

@@ -97,8 +97,9 @@ def _reason(net: Net, ref: Ref, readers: Sequence[int], otherwise: str) -> str:
         return "a copy of its bottom"
     if is_training(layer):
         return "for training only"
-    if is_source(layer) and all(is_training(reader) for reader in after):
-        return "an input that only training reads"
+    if is_source(layer):
+        trains = all(is_training(reader) for reader in after)
+        return "an input that only training reads" if trains else "an input, fed to both sides"
     if layer.type == "BatchNorm" and [reader.type for reader in after] == ["Scale"]:
         return f"merged with the Scale {after[0].name!r}, compared at its top"
     return otherwise

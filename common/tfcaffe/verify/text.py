@@ -34,6 +34,8 @@ def summary(report: Report) -> str:
     if worst is not None and worst is not first:
         lines.append(f"largest difference: {described(worst)}")
     lines += [f"unproven: {_named(blob)}: {blob.note}" for blob in report.unproven]
+    noted = (b for b in (*report.blobs, *report.outputs) if b.status == "equal" and b.note)
+    lines += list(dict.fromkeys(f"{_named(blob)}: {blob.note}" for blob in noted))
     return "\n".join(lines)
 
 

@@ -1,0 +1,238 @@
+"""A comparison that is ready to run: Caffe's side first, then the model beside its numbers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from tfcaffe.errors import UsageError
+from tfcaffe.layout import Shape
+from tfcaffe.net import Net, Ref
+from tfcaffe.oracle.opencv import OpenCV
+from tfcaffe.oracle.pycaffe import Caffe
+from tfcaffe.plan import Plan
+from tfcaffe.preprocess import Preprocessing
+from tfcaffe.twin import BlobTwin, Twin
+from tfcaffe.verify import caffe_side
+from tfcaffe.verify.caffe_side import State, Values
+from tfcaffe.verify.compare import Array, compare
+from tfcaffe.verify.convention import by_convention, from_outside
+from tfcaffe.verify.match import check_shapes, match, ref_of, skipped
+from tfcaffe.verify.model import Model, Place, open_model
+from tfcaffe.verify.report import BlobReport, Report
+from tfcaffe.weights import Weights
+
+Mode = Literal["chained", "isolated"]
+Watch = Callable[[BlobTwin, Array, Array], None]
+_NOT_THERE = "the model does not have it"
+_INSIDE = "inside the graph: a SavedModel or frozen graph shows its outputs only"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A comparison that is ready to run.
+
+    Args:
+        plan: Caffe's net at the sizes that are fed.
+        file: the prototxt that Caffe runs; None has one written.
+        arrays: what the model is fed, by input blob, in Caffe's layout.
+    """
+
+    plan: Plan
+    file: Path | None
+    weights: Weights
+    model: Any
+    record: Twin | None
+    arrays: Mapping[str, Array]
+    preprocessing: Preprocessing
+    rtol: float
+    mode: Mode
+    state: State
+    backend: str
+    notes: tuple[str, ...]
+
+    def run(self, oracle: Caffe | OpenCV | None = None, watch: Watch | None = None) -> Report:
+        """Run both sides, Caffe's first.
+
+        Args:
+            oracle: a running backend; None starts one and ends it.
+            watch: is given each compared blob with both arrays, in Caffe's layout.
+
+        Raises:
+            OracleError: Caffe's side fails.
+            UsageError: the model is not of this net, or cannot be looked into.
+        """
+        model = open_model(self.model)
+        twin = self._twin(model)
+        numbers = match(self.plan.net, twin, model.name)
+        check_shapes(self.plan, twin, numbers, model.name)
+        if self.mode == "isolated" and not model.sees_inside:
+            raise UsageError(
+                f"{model.name}: --mode isolated needs a Keras model: a SavedModel's or frozen "
+                "graph's inner blobs cannot be told from outside"
+            )
+        blobs = [(blob, ref_of(self.plan.net, numbers, blob)) for blob in twin.blobs]
+        outputs = [(blob, ref_of(self.plan.net, numbers, blob)) for blob in twin.outputs]
+        values = self._caffe({ref for _, ref in (*blobs, *outputs)}, oracle)
+        comparison = _Comparison(self, values, watch)
+        comparison.run(model, twin, blobs, outputs)
+        unseen = _NOT_THERE if model.sees_inside else _INSIDE
+        return self._report(comparison, values, blobs, outputs, unseen)
+
+    def _twin(self, model: Model) -> Twin:
+        if self.record is None:
+            return by_convention(self.plan, model)
+        if not model.sees_inside:
+            return from_outside(self.record, model)
+        for blob in (*self.record.blobs, *self.record.outputs):
+            if not model.has((blob.node, blob.output)):
+                raise UsageError(
+                    f"{model.name}: its record names the node {blob.node!r}, which the model does "
+                    "not have; convert the net again"
+                )
+        return self.record
+
+    def _caffe(self, wanted: set[Ref], oracle: Caffe | OpenCV | None) -> Values:
+        pre = self.preprocessing
+        inputs = {n: pre(a) if n == pre.blob else a for n, a in self.arrays.items()}
+        with ExitStack() as stack:
+            values = caffe_side.run(
+                self.plan.net,
+                self.file,
+                self.weights,
+                inputs,
+                self.plan.shapes,
+                wanted,
+                state=self.state,
+                oracle=oracle or caffe_side.start(self.backend, stack),
+            )
+        fed = {
+            ref: inputs[self.plan.net.layers[ref.layer].tops[ref.top]]
+            for ref in wanted
+            if self.plan.layers[ref.layer].family.source
+        }
+        return replace(values, arrays={**values.arrays, **fed})
+
+    def _report(
+        self,
+        comparison: _Comparison,
+        values: Values,
+        blobs: Sequence[tuple[BlobTwin, Ref]],
+        outputs: Sequence[tuple[BlobTwin, Ref]],
+        unseen: str,
+    ) -> Report:
+        net = self.plan.net
+        made = comparison.reports
+        compared = {ref for blob, ref in (*blobs, *outputs) if _key(blob, ref) in made}
+        return Report(
+            mode=self.mode,
+            backend=values.version,
+            rtol=self.rtol,
+            inputs={name: array.shape for name, array in self.arrays.items()},
+            blobs=tuple(made[_key(b, r)] for b, r in sorted(blobs, key=_at) if _key(b, r) in made),
+            outputs=tuple(
+                made.get(_key(b, r)) or _unproven(net, r, values.missing[r]) for b, r in outputs
+            ),
+            not_compared=tuple(skipped(net, compared, values.missing, unseen)),
+            notes=self.notes,
+        )
+
+
+class _Comparison:
+    """Collects the reports while the model runs."""
+
+    def __init__(self, job: Job, values: Values, watch: Watch | None) -> None:
+        self.job, self.values, self.watch = job, values, watch
+        self.reports: dict[tuple[Place, Ref], BlobReport] = {}
+        self._at: dict[Place, list[tuple[BlobTwin, Ref]]] = defaultdict(list)
+
+    def run(
+        self,
+        model: Model,
+        twin: Twin,
+        blobs: Sequence[tuple[BlobTwin, Ref]],
+        outputs: Sequence[tuple[BlobTwin, Ref]],
+    ) -> None:
+        known = {_key(blob, ref): (blob, ref) for blob, ref in (*blobs, *outputs)}
+        for (place, _), pair in known.items():
+            if pair[1] in self.values.arrays:
+                self._at[place].append(pair)
+        model.run(_laid(self.job, twin), set(self._at), self.visit)
+
+    def visit(self, place: Place, array: Array) -> Array | None:
+        """Compare what is at one place of the model; in isolated mode Caffe's takes over."""
+        instead = None
+        for blob, ref in self._at[place]:
+            caffe = self.values.arrays[ref]
+            self.reports[_key(blob, ref)] = self._compare(blob, ref, array, caffe)
+            if self.job.mode == "isolated":
+                instead = blob.layout.pattern().to_tf(caffe)
+        return instead
+
+    def _compare(self, blob: BlobTwin, ref: Ref, array: Array, caffe: Array) -> BlobReport:
+        layer = self.job.plan.net.layers[ref.layer]
+        expected = blob.layout.pattern().to_tf(caffe)
+        if array.shape == expected.shape:
+            array = blob.layout.pattern().to_caffe(array)
+        if self.watch is not None:
+            self.watch(blob, caffe, array)
+        found = compare(caffe, array, self.job.rtol)
+        note = found.note
+        if not note and layer.type == "Softmax" and _saturated(caffe, self.job.rtol):
+            note = "saturated: every number is 0 or 1, which hides small differences before it"
+        return BlobReport(
+            layer.name,
+            blob.blob,
+            layer.type,
+            caffe.shape,
+            found.max,
+            found.mean,
+            found.scale,
+            found.status,
+            note,
+        )
+
+
+def _saturated(array: Array, rtol: float) -> bool:
+    return bool((np.abs(array - np.round(array)) <= rtol).all())
+
+
+def _laid(job: Job, twin: Twin) -> dict[str, Array]:
+    """What the model is fed, by the names of its inputs, as it lays them."""
+    pre = job.preprocessing
+    built_in = job.record is None or any(is_preprocessed(job.record, b) for b in job.record.inputs)
+    result = {}
+    for blob in twin.inputs:
+        array = job.arrays[blob.blob]
+        if blob.blob == pre.blob and not built_in:
+            array = pre(array)
+        result[blob.node] = blob.layout.pattern().to_tf(array)
+    return result
+
+
+def is_preprocessed(record: Twin, fed: BlobTwin) -> bool:
+    """Whether the model does something to an input before Caffe's first layer."""
+    same = (b for b in record.blobs if (b.index, b.blob) == (fed.index, fed.blob))
+    return any((b.node, b.output) != (fed.node, fed.output) for b in same)
+
+
+def _unproven(net: Net, ref: Ref, reason: str) -> BlobReport:
+    layer = net.layers[ref.layer]
+    shape: Shape = ()
+    return BlobReport(
+        layer.name, layer.tops[ref.top], layer.type, shape, 0.0, 0.0, 0.0, "unproven", reason
+    )
+
+
+def _key(blob: BlobTwin, ref: Ref) -> tuple[Place, Ref]:
+    return (blob.node, blob.output), ref
+
+
+def _at(pair: tuple[BlobTwin, Ref]) -> Ref:
+    return pair[1]
