@@ -64,10 +64,11 @@ def bind(plan: Plan, weights: Weights) -> Binding:
             unused += [found.name] if len(found.blobs) else []
             continue
         entry = plan.layers[index]
-        _check_count(entry, found)
-        for j, param in enumerate(entry.params):
+        shared = {j for j, owner in enumerate(entry.owners) if owner != (index, j)}
+        _check_count(entry, found, shared, weights)
+        for j, param in enumerate(entry.params[: len(found.blobs)]):
             if j not in found.absent:
-                _check_shape(entry, found, j)
+                _check_shape(entry, found, j, weights)
                 reads[entry.owners[j]] = _reader(found, j, param.shape)
     if unused and not reads and any(entry.params for entry in plan.layers):
         raise WeightsError(
@@ -77,27 +78,31 @@ def bind(plan: Plan, weights: Weights) -> Binding:
     notes = []
     if unused:
         shown = ", ".join(unused[:5]) + (" …" if len(unused) > 5 else "")
-        notes.append(f"{len(unused)} layers of the weights file are not in the net: {shown}")
-    notes += _fill(plan, reads)
+        notes.append(f"layers of the weights file that the net lacks ({len(unused)}): {shown}")
+    notes += _fill(plan, reads, weights)
     return Binding(plan, tuple(notes), reads)
 
 
-def _check_count(entry: PlannedLayer, found: LayerBlobs) -> None:
-    if len(found.blobs) != len(entry.params):
+def _check_count(
+    entry: PlannedLayer, found: LayerBlobs, shared: set[int], weights: Weights
+) -> None:
+    """HDF5 leaves out what another layer owns. Source: Net::ToHDF5."""
+    left_out = set(range(len(found.blobs), len(entry.params)))
+    if len(found.blobs) > len(entry.params) or not left_out <= shared:
         roles = ", ".join(p.role or "factor" for p in entry.params) or "none"
         raise WeightsError(
-            f"{entry.layer}: the weights file has {len(found.blobs)} blobs for it, the net wants "
+            f"{weights.path}: has {len(found.blobs)} blobs for {entry.layer}, the net wants "
             f"{len(entry.params)} ({roles})"
         )
 
 
-def _check_shape(entry: PlannedLayer, found: LayerBlobs, j: int) -> None:
+def _check_shape(entry: PlannedLayer, found: LayerBlobs, j: int, weights: Weights) -> None:
     param = entry.params[j]
     if not found.blobs.items[j].fits(param.shape):
         raise WeightsError(
-            f"{entry.layer}: its {param.role or 'factor'} has the shape "
-            f"{list(found.blobs.items[j].shape)} in the weights file, the net wants "
-            f"{list(param.shape)}; are these weights of another net?"
+            f"{weights.path}: the {param.role or 'factor'} of {entry.layer} has the shape "
+            f"{list(found.blobs.items[j].shape)}, the net wants {list(param.shape)}; are these "
+            "weights of another net?"
         )
 
 
@@ -105,7 +110,7 @@ def _reader(found: LayerBlobs, j: int, shape: Shape) -> _Read:
     return lambda: np.asarray(found.fitted(j, shape), np.float32)
 
 
-def _fill(plan: Plan, reads: dict[tuple[int, int], _Read]) -> list[str]:
+def _fill(plan: Plan, reads: dict[tuple[int, int], _Read], weights: Weights) -> list[str]:
     """Use fillers for what the file lacks.
 
     Raises:
@@ -125,7 +130,7 @@ def _fill(plan: Plan, reads: dict[tuple[int, int], _Read]) -> list[str]:
                 filled[entry.layer.name] = None
     if lacking:
         listed = "\n".join(f"  {layer}: {', '.join(roles)}" for layer, roles in lacking.items())
-        raise WeightsError(f"the weights file lacks these layers of the net:\n{listed}")
+        raise WeightsError(f"{weights.path}: lacks these layers of the net:\n{listed}")
     return [f"layer {name!r} is not in the weights file: its fillers give it" for name in filled]
 
 

@@ -155,11 +155,12 @@ def source_shapes(layer: Layer, kind: Family, given: Given) -> dict[str, FreeSha
     """Caffe's shape of each top of a source: the user's, else the net's; None if nobody says it.
 
     Raises:
-        NetError: more tops than the type makes, or a size below 1.
+        UnsupportedError: more tops than the type makes (some forks' data layers have more).
+        NetError: a size below 1.
     """
     said = kind.source_shapes(layer)
     if len(said) != len(layer.tops):
-        raise NetError(f"{layer}: has {len(layer.tops)} tops, the type makes {len(said)}")
+        raise UnsupportedError(f"{layer}: has {len(layer.tops)} tops, Caffe's makes {len(said)}")
     shapes: dict[str, FreeShape | None] = {}
     for top, usual in zip(layer.tops, said, strict=True):
         shape = tuple(given[top]) if top in given else usual
