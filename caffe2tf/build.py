@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from caffe2tf.layers import registry
-from caffe2tf.layers.normalisation import batch_normalization
 from caffe2tf.merge import batch_norm_scales
 from caffe2tf.preprocess import preprocessed
-from caffe2tf.site import Site, Tensor, Weights, escaped, is_trainable
+from caffe2tf.site import Site, Tensor, Weights, escaped
 from tfcaffe.errors import UnsupportedError
 from tfcaffe.layout import Layout
 from tfcaffe.net import Ref
@@ -48,6 +45,7 @@ class _Build:
         plan = source.plan
         self.plan, self.binding, self.plain = plan, source.binding, plain
         self.preprocessing = source.preprocessing
+        self.weight_decay = source.weight_decay
         self.tensors: dict[Ref, Tensor] = {}
         self.inputs: list[Tensor] = []
         self.fed: list[BlobTwin] = []
@@ -112,22 +110,13 @@ class _Build:
         entry = self.plan.layers[i]
         norm = self.merged.get(i)
         at = i if norm is None else norm
-        site = Site(
-            self.plan.layers[at],
-            self.names[i],
-            self._values(at),
-            plain=self.plain,
-            shared=self.shared,
-        )
+        site = self._site(at, merged=None if norm is None else self._site(i))
         refs = self.plan.net.sources[at]
         bottoms = [
             site.relaid(self.tensors[ref], have, want)
             for ref, have, want in zip(refs, site.planned.have, site.planned.bottoms, strict=True)
         ]
-        if norm is None:
-            made = self._builder(i)(site, bottoms or self.inputs[:1])
-        else:
-            made = self._merged(site, i, bottoms[0])
+        made = self._builder(at)(site, bottoms or self.inputs[:1])
         tops = made if isinstance(made, list) else [made]
         if entry.layer.type != "Split":
             tops = self._named(site, tops)
@@ -135,6 +124,17 @@ class _Build:
             self.tensors[Ref(i, t)] = top
             if entry.layer.type != "Split":
                 self.blobs.append(self._twin(i, t, top, layout))
+
+    def _site(self, i: int, merged: Site | None = None) -> Site:
+        return Site(
+            self.plan.layers[i],
+            self.names[i],
+            self._values(i),
+            plain=self.plain,
+            shared=self.shared,
+            merged=merged,
+            weight_decay=self.weight_decay,
+        )
 
     def _values(self, i: int) -> Weights | None:
         return None if self.binding is None else self.binding.values(i)
@@ -145,20 +145,6 @@ class _Build:
         if builder is None:
             raise UnsupportedError(f"{layer}: the type is read, but cannot become Keras layers")
         return builder
-
-    def _merged(self, site: Site, scale: int, x: Tensor) -> Tensor:
-        """BatchNorm and Scale as one; the Scale's blobs come from its own entry."""
-        entry = self.plan.layers[scale]
-        values = self._values(scale)
-        roles = {p.role for p in entry.params}
-        affine: dict[str, np.ndarray | None] = {
-            role: None if values is None else values[role]
-            for role in ("gamma", "beta")
-            if role in roles
-        }
-        return batch_normalization(
-            site, x, affine, center="beta" in roles, scale=True, trainable=is_trainable(entry)
-        )
 
     def _named(self, site: Site, tops: list[Tensor]) -> list[Tensor]:
         """The tops made by a node of the Caffe layer's name (Identities `>t1` … if need be)."""

@@ -55,6 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep-scale", action="store_true", help="leave a Scale apart from its BatchNorm"
     )
     parser.add_argument(
+        "--weight-decay",
+        type=float,
+        metavar="W",
+        help="the solver's, for a net with a loss: L2 regularisers (default: none)",
+    )
+    parser.add_argument(
         "--plugin",
         action="append",
         default=[],
@@ -88,6 +94,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         scale=options.scale,
         channel_order=options.channel_order,
         keep_scale=options.keep_scale,
+        weight_decay=options.weight_decay,
         proto=options.protos,
         plugin=options.plugin,
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from caffe2tf import formats
-from caffe2tf.passes import prepare
+from caffe2tf.passes import check_weight_decay, prepare
 from tfcaffe.bind import Binding, bind
 from tfcaffe.errors import OutputError, UsageError
 from tfcaffe.load import load_net, load_weights
@@ -34,6 +34,7 @@ class Source:
     weights: Weights | None
     preprocessing: Preprocessing
     keep_scale: bool
+    weight_decay: float
     notes: tuple[str, ...]
     facts: Mapping[str, str]
 
@@ -85,7 +86,7 @@ def _spare_inputs(outputs: Sequence[Path], inputs: Sequence[Any]) -> None:
     sources = [source for source in inputs if isinstance(source, str | PathLike)]
     for path in filter(os.path.exists, outputs):
         for source in filter(os.path.exists, sources):
-            if os.path.samefile(path, source):
+            if path.samefile(source):
                 raise OutputError(f"{path}: is also an input; name another output")
 
 
@@ -97,8 +98,9 @@ def load(net: AnyPath, weights: AnyPath | None = None, **options: Any) -> Any:
         options: `phase` ("TEST"), `level`, `stage` (a list), `input_shape` ({blob: shape in
             Caffe's order, None for a free size}), `batch` (a number or "any"), `outputs` (blobs
             to cut at), `mean` (file or values), `scale`, `channel_order` ("bgr" or "rgb": what
-            the model is fed), `keep_scale` (a Scale stays apart from its BatchNorm), `proto`
-            and `plugin` (lists of files).
+            the model is fed), `keep_scale` (a Scale stays apart from its BatchNorm),
+            `weight_decay` (the solver's, which becomes L2 regularisers), `proto` and `plugin`
+            (lists of files).
 
     Raises:
         ConversionError: with the layer, the field and the way out.
@@ -125,6 +127,7 @@ def read_source(
     scale: float | None = None,
     channel_order: Literal["bgr", "rgb"] | None = None,
     keep_scale: bool = False,
+    weight_decay: float | None = None,
     proto: Sequence[AnyPath] = (),
     plugin: Sequence[AnyPath] = (),
 ) -> Source:
@@ -139,10 +142,14 @@ def read_source(
     read = load_net(
         net, weights, phase=phase, level=level, stages=stage, protos=[Path(p) for p in proto]
     )
+    if weight_decay is not None:
+        check_weight_decay(read, weight_decay)
     plan = make_plan(prepare(read, outputs), input_shape, batch)
     preprocessing = Preprocessing.make(plan, mean, scale, channel_order)
     found = None if weights is None else load_weights(weights)
     binding = None if found is None else bind(plan, found)
     notes = (*plan.net.notes, *plan.notes, *(binding.notes if binding else ()))
     facts = {"net": Path(net).name, "weights": Path(weights or "").name}
-    return Source(plan, binding, found, preprocessing, keep_scale, notes, facts)
+    return Source(
+        plan, binding, found, preprocessing, keep_scale, weight_decay or 0.0, notes, facts
+    )

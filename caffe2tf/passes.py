@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 
 from tfcaffe.errors import UsageError
 from tfcaffe.layers import registry
@@ -103,6 +104,21 @@ def drop_unread_sources(net: Net, keep: Sequence[str] = ()) -> Net:
     kept_outputs = [name for name, _ in net.outputs if name not in gone]
     rest = net.with_layers(layers, note)
     return replace(rest, outputs=tuple(o for o in rest.outputs if o[0] in kept_outputs))
+
+
+def check_weight_decay(net: Net, weight_decay: float) -> None:
+    """Weight decay is the solver's, and means something to a net with a loss alone.
+
+    Raises:
+        UsageError: no such net, or a value that no solver takes.
+    """
+    if not 0 <= weight_decay < inf:
+        raise UsageError(f"--weight-decay {weight_decay}: give 0 or a positive number")
+    if not any(la.type.endswith("Loss") or any(la.message.loss_weight) for la in net.layers):
+        raise UsageError(
+            f"{net.path}: has no loss, so it is not a net to train; --weight-decay is for those "
+            "(a train_val prototxt, perhaps with --phase TRAIN)"
+        )
 
 
 def _is_training(layer: Layer) -> bool:

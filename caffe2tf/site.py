@@ -16,6 +16,7 @@ Tensor = Any
 Weights = Mapping[str, np.ndarray]
 Builder = Callable[["Site", Sequence[Tensor]], "Tensor | list[Tensor]"]
 
+_TRAINING = ("_initializer", "_regularizer")  # arguments that do not change what is computed
 _BUILDERS: dict[str, Builder] = {}
 
 
@@ -49,6 +50,8 @@ class Site:
         values: its numbers by role in Caffe's layout, or None to leave Keras's initialisers at it.
         plain: whether only ops may be used that run on any CPU, without XLA.
         shared: Keras layers by what they hold, so that shared blobs stay shared.
+        merged: the Scale behind a BatchNorm that becomes one Keras layer with it.
+        weight_decay: the solver's, which each blob's decay_mult multiplies.
     """
 
     def __init__(
@@ -59,6 +62,8 @@ class Site:
         *,
         plain: bool,
         shared: dict[Any, Any],
+        merged: Site | None = None,
+        weight_decay: float = 0.0,
     ) -> None:
         import keras
 
@@ -69,6 +74,8 @@ class Site:
         self.options: Any = planned.family.options(planned.layer) if planned.family.field else None
         self.name = name
         self.plain = plain
+        self.merged = merged
+        self._weight_decay = weight_decay
         self._values = values
         self._shared = shared
         self._helpers = 0
@@ -100,6 +107,10 @@ class Site:
     def param(self, role: str) -> Pattern:
         """The layout of a role's blob."""
         return next(p.layout for p in self.planned.params if p.role == role)
+
+    def shape(self, role: str) -> tuple[int, ...]:
+        """Caffe's shape of a role's blob."""
+        return next(p.shape for p in self.planned.params if p.role == role)
 
     def has(self, role: str) -> bool:
         """Whether the layer has a blob of this role."""
@@ -138,9 +149,11 @@ class Site:
             trainable: None for what the Caffe layer says.
         """
         cls = getattr(self.keras.layers, layer)
-        how = sorted((k, v) for k, v in config.items() if not k.endswith("_initializer"))
+        how = sorted((k, v) for k, v in config.items() if not k.endswith(_TRAINING))
         planned = zip(self.planned.params, self.planned.owners, strict=True)
         owners = tuple(owner for p, owner in planned if roles is None or p.role in roles)
+        if self.merged is not None:
+            owners += self.merged.planned.owners
         key = (layer, owners, repr(how))
         made = self._shared.get(key)
         if made is not None:
@@ -151,6 +164,21 @@ class Site:
         if all(weight is not None for weight in weights.values()):
             self._shared[key] = made
         return made(tensor)
+
+    def constant(self, tensor: Tensor, value: float) -> Tensor:
+        """The same number in the tensor's shape, whatever the tensor's own numbers are.
+
+        `keras.ops` has functions for it, but a node of theirs that Keras 3.5 writes does not load
+        in Keras 3.15.
+        """
+        bits = self.op(self.ops.cast, self.op(self.ops.greater, tensor, 0.0), "float32")
+        return self.add("Rescaling", bits, scale=0.0, offset=value)
+
+    def decay(self, role: str) -> float:
+        """The weight decay of a role's blob: the solver's times the blob's own decay_mult."""
+        j = next(j for j, p in enumerate(self.planned.params) if p.role == role)
+        specs = self.layer.message.param
+        return self._weight_decay * (specs[j].decay_mult if j < len(specs) else 1.0)
 
     def relaid(self, tensor: Tensor, have: Layout, want: Layout) -> Tensor:
         """The tensor in another layout."""

@@ -48,7 +48,7 @@ def _check_inputs(built: Built) -> None:
         if argument in made:
             others = f" and {made[argument]!r}" if made[argument] else ""
             raise UnsupportedError(
-                f"a SavedModel cannot have the input {twin.blob!r}{others}, as TensorFlow makes the "
+                f"a SavedModel cannot have the input {twin.blob!r}{others}: TensorFlow makes the "
                 f"argument {argument!r} of it; rename the blob, or write a .keras or .pb"
             )
         made[argument] = twin.blob

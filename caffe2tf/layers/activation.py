@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from caffe2tf.layers.initial import initializers
+from caffe2tf.layers.training import training
 from caffe2tf.site import Site, Tensor, builds
 
 
@@ -27,7 +27,7 @@ def prelu(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
         x,
         {"alpha": site.weight("slope")},
         shared_axes=[d for d in dims if d != channel],
-        **initializers(site, alpha="slope"),
+        **training(site, alpha="slope"),
     )
 
 
@@ -62,7 +62,7 @@ def power(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
     exponent, scale, shift = site.options.power, site.options.scale, site.options.shift
     if exponent * scale == 0:
         value = 1.0 if exponent == 0 else shift**exponent
-        return site.op(site.ops.full_like, bottoms[0], value)
+        return site.constant(bottoms[0], value)
     x = _linear(site, bottoms[0], scale, shift)
     return x if exponent == 1 else site.op(site.ops.power, x, exponent)
 

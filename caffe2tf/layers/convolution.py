@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from caffe2tf.layers.initial import initializers
+from caffe2tf.layers.training import training
 from caffe2tf.site import Site, Tensor, builds, fill
 from tfcaffe.geometry import Geometry
 from tfcaffe.layout import Pattern
@@ -45,7 +45,7 @@ def kernel(
     """The convolution itself; strides that Keras refuses are taken by a pooling afterwards."""
     rank = len(g.kernel)
     depthwise = depthwise and rank < 3
-    refused = len(set(g.stride)) > 1 if depthwise else max(g.dilation) > 1
+    refused = max(g.dilation) > 1 or (depthwise and len(set(g.stride)) > 1)
     sliced = max(g.stride) > 1 and refused
     config: dict[str, Any] = {
         "kernel_size": g.kernel,
@@ -86,7 +86,7 @@ def _dense(
         groups=group,
         use_bias=site.has("bias"),
         **config,
-        **initializers(site, kernel="weights", bias="bias"),
+        **training(site, kernel="weights", bias="bias"),
     )
 
 
@@ -108,7 +108,7 @@ def _depthwise(
         depth_multiplier=site.options.num_output // x.shape[-1],
         use_bias=site.has("bias"),
         **config,
-        **initializers(site, depthwise="weights", bias="bias"),
+        **training(site, depthwise="weights", bias="bias"),
     )
 
 
@@ -174,7 +174,7 @@ def _deconvolve(site: Site, x: Tensor, index: int) -> Tensor:
             strides=g.stride,
             padding="valid",
             use_bias=site.has("bias"),
-            **initializers(site, kernel="weights", bias="bias"),
+            **training(site, kernel="weights", bias="bias"),
         )
         return cropped(site, y, crop)
     x = _zeros_between(site, x, g)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from caffe2tf.layers.convolution import bias
-from caffe2tf.layers.initial import initializers
+from caffe2tf.layers.training import training
 from caffe2tf.site import Site, Tensor, builds
 
 
@@ -26,7 +26,7 @@ def inner_product(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
         units=site.options.num_output,
         last=axis > 0,
         use_bias=site.has("bias"),
-        **initializers(site, kernel="weights", bias="bias"),
+        **training(site, kernel="weights", bias="bias"),
     )
     return y if axis else site.reshaped(y, site.top.shape)
 
@@ -43,4 +43,5 @@ def embed(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
         {"embeddings": table},
         input_dim=site.options.input_dim,
         output_dim=site.options.num_output,
+        **training(site, embeddings="weights"),
     )

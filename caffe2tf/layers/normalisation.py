@@ -1,40 +1,28 @@
-"""BatchNorm (alone), LRN and MVN."""
+"""BatchNorm (with the Scale that is merged into it), LRN and MVN."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
 
-import numpy as np
-
-from caffe2tf.site import Site, Tensor, builds
+from caffe2tf.layers.training import training
+from caffe2tf.site import Site, Tensor, builds, is_trainable
 from tfcaffe.layers.normalisation import ACROSS_CHANNELS
+
+_AFFINE = ("gamma", "beta")  # the Scale's roles, and Keras's names
 
 
 @builds("BatchNorm")
 def batch_norm(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
-    """BatchNormalization without gamma and beta."""
-    return batch_normalization(site, bottoms[0], {}, center=False, scale=False, trainable=True)
-
-
-def batch_normalization(
-    site: Site,
-    x: Tensor,
-    affine: dict[str, np.ndarray | None],
-    *,
-    center: bool,
-    scale: bool,
-    trainable: bool,
-) -> Tensor:
-    """Keras's layer with this BatchNorm's statistics and a following Scale's gamma and beta.
+    """BatchNormalization; its gamma and beta are those of the Scale that is merged into it.
 
     Not trainable, it uses the statistics that it has, as Caffe does with `use_global_stats`; else
     training uses and collects those of the batches. BatchNorm's own lr_mult are always 0 in Caffe
-    and freeze nothing. Source: batch_norm_layer.cpp.
-
-    Args:
-        trainable: what the Scale says.
+    and freeze nothing; the Scale's may. Source: batch_norm_layer.cpp.
     """
+    x, scale = bottoms[0], site.merged
+    affine = {} if scale is None else {r: scale.weight(r) for r in _AFFINE if scale.has(r)}
+    free = scale is None or is_trainable(scale.planned)
     fixed = site.options.HasField("use_global_stats") and site.options.use_global_stats
     return site.learn(
         "BatchNormalization",
@@ -47,10 +35,12 @@ def batch_normalization(
         axis=site.bottom.dim(1),
         epsilon=site.options.eps,
         momentum=site.options.moving_average_fraction,
-        center=center,
-        scale=scale,
-        trainable=trainable and not fixed,
+        center="beta" in affine,
+        scale="gamma" in affine,
+        trainable=free and not fixed,
+        **({} if scale is None else training(scale, gamma="gamma", beta="beta")),
     )
+
 
 @builds("LRN")
 def lrn(site: Site, bottoms: Sequence[Tensor]) -> Tensor:

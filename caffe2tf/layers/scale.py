@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from caffe2tf.layers.learnt import learnt
+from caffe2tf.layers.training import training
 from caffe2tf.site import Site, Tensor, builds
 from tfcaffe.layout import Layout
 
@@ -46,6 +47,7 @@ def _learnt_scale(site: Site, x: Tensor, dims: list[int]) -> Tensor:
         equation=f"{letters},{axes}->{letters}",
         output_shape=x.shape[1:],
         bias_axes=axes if inside else None,
+        **training(site, kernel="gamma", **({"bias": "beta"} if inside else {})),
     )
     return y if inside or not site.has("beta") else _plus(site, y, learnt(site, "beta", x))
 

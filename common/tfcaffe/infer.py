@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from tfcaffe.errors import NetError, UnsupportedError
 from tfcaffe.layers import registry
@@ -12,6 +13,7 @@ from tfcaffe.layout import Layout, Shape
 from tfcaffe.net import Layer, Net
 
 _LISTED = 8  # layers of one unsupported type that an error names
+_MAX_AXES, _MAX_COUNT = 32, 2**31 - 1  # of a blob
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,12 @@ def infer_source(
     Args:
         inputs: the shape of each input blob.
         spatial: see `spatial_inputs`.
+
+    Raises:
+        NetError: a shape beyond Caffe's limits.
     """
+    for top in layer.tops:
+        _check_size(layer, f"top {top!r}", inputs[top])
     tops = tuple(
         Layout.channels_last(inputs[top]) if top in spatial else Layout.natural(inputs[top])
         for top in layer.tops
@@ -128,16 +135,29 @@ def infer_layer(layer: Layer, kind: Family, have: tuple[Layout, ...]) -> Planned
                 f"{layer} makes the top {name!r} with the shape {list(shape)} "
                 f"from {', '.join(str(list(s)) for s in shapes)}: nothing is left"
             )
+        _check_size(layer, f"top {name!r}", shape)
     layouts: Layouts = kind.layouts(layer, have, top_shapes)
+    params = tuple(kind.params(layer, layouts.bottoms))
+    for param in params:
+        _check_size(layer, param.role or "factor", param.shape)
     return PlannedLayer(
         layer,
         kind,
         have,
         layouts.bottoms,
         layouts.tops,
-        tuple(kind.params(layer, layouts.bottoms)),
+        params,
         kind.macs(layer, shapes, top_shapes),
     )
+
+
+def _check_size(layer: Layer, what: str, shape: Shape) -> None:
+    """Refuse blobs beyond Caffe's own limits. Source: Blob::Reshape (blob.cpp)."""
+    if len(shape) > _MAX_AXES or prod(shape) > _MAX_COUNT:
+        raise NetError(
+            f"{layer}: its {what} has the shape {list(shape)}; Caffe takes at most {_MAX_AXES} "
+            f"axes and {_MAX_COUNT} numbers in a blob"
+        )
 
 
 def spatial_inputs(net: Net, kinds: Sequence[Family | None]) -> set[str]:
