@@ -42,7 +42,7 @@ class Files:
     """A net's files in a folder of their own."""
 
     net: Path
-    weights: Path
+    weights: Path | None
     model: Path
 
     @classmethod
@@ -61,9 +61,12 @@ class Files:
             change: gives other numbers for a layer's blob by layer, role and numbers.
             options: for `caffe2tf.convert`.
         """
-        net, weights = folder / "net.prototxt", folder / "net.caffemodel"
+        net = folder / "net.prototxt"
         net.write_text(text, encoding="utf-8")
-        caffemodel.write(weights, seeded(net, change))
+        weights = None
+        if layers := seeded(net, change):
+            weights = folder / "net.caffemodel"
+            caffemodel.write(weights, layers)
         caffe2tf.convert(net, weights, folder / model, **options)
         return cls(net, weights, folder / model)
 

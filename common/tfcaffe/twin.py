@@ -90,7 +90,7 @@ class Twin:
                 tuple(_blob_from_json(blob) for blob in data["blobs"]),
                 tuple(_blob_from_json(blob) for blob in data["outputs"]),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise FileFormatError(f"{path}: its record {MEMBER} is damaged: {error}") from error
 
 
@@ -109,6 +109,11 @@ def _blob_to_json(blob: BlobTwin) -> dict[str, Any]:
 def _blob_from_json(data: dict[str, Any]) -> BlobTwin:
     axes = tuple(tuple(axis) for axis in data["axes"])
     dims = tuple(tuple(dim) for dim in data["dims"])
+    sizes = [size for axis in axes for size in axis]
+    if any(size is not None and (type(size) is not int or size < 0) for size in sizes):
+        raise ValueError(f"{data['blob']!r} has the sizes {sizes}")
+    if sorted(i for dim in dims for i in dim) != list(range(len(sizes))):
+        raise ValueError(f"{data['blob']!r} lies as {dims}")
     return BlobTwin(
         str(data["layer"]),
         str(data["blob"]),

@@ -50,7 +50,7 @@ class Values:
 def run(
     net: Net,
     file: Path | None,
-    weights: Weights,
+    weights: Weights | None,
     inputs: Mapping[str, Array],
     shapes: Sequence[Sequence[Shape]],
     wanted: Collection[Ref],
@@ -63,7 +63,8 @@ def run(
     Args:
         net: the layers as we read them.
         file: the prototxt that they are in; None has one written of them.
-        weights: in memory, or a file: Caffe reads the file itself where it can.
+        weights: in memory, or a file: Caffe reads the file itself where it can; None if the net
+            has none.
         inputs: by blob name, in Caffe's layout.
         shapes: each top's shape, by layer.
         wanted: the blobs that are asked for.
@@ -80,7 +81,8 @@ def run(
             file = folder / "net.prototxt"
             sizes = {top: array.shape for top, array in inputs.items()}
             reference_net.write(net, sizes, file)
-        model = _weights_file(weights, folder, isinstance(oracle, OpenCV))
+        opencv = isinstance(oracle, OpenCV)
+        model = None if weights is None else _weights_file(weights, folder, opencv)
         if isinstance(oracle, OpenCV):
             answer = oracle.run(file, model, inputs)
             return _by_name(net, answer, shapes, f"OpenCV {oracle.version}", wanted)

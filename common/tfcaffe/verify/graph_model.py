@@ -10,7 +10,7 @@ import numpy as np
 
 from tfcaffe.errors import FileFormatError, UsageError
 from tfcaffe.verify.compare import Array
-from tfcaffe.verify.model import Place, Visit
+from tfcaffe.verify.model import ModelError, Place, Visit, first_line
 
 _SIGNATURE = "serving_default"
 
@@ -27,7 +27,7 @@ def load_saved_model(path: Path) -> GraphModel:
     try:
         loaded = tf.saved_model.load(str(path))
     except Exception as error:  # TensorFlow raises all kinds on a damaged folder
-        raise FileFormatError(f"{path}: TensorFlow cannot load it: {_first(error)}") from error
+        raise FileFormatError(f"{path}: TensorFlow cannot load it: {first_line(error)}") from error
     if _SIGNATURE not in getattr(loaded, "signatures", {}):
         raise UsageError(f"{path}: the SavedModel has no signature called {_SIGNATURE}")
     function = loaded.signatures[_SIGNATURE]
@@ -62,7 +62,7 @@ def load_frozen(path: Path) -> GraphModel:
         results = {name: imported.graph.get_tensor_by_name(f"{name}:0") for name in outputs}
         function = imported.prune(tensors, results)
     except Exception as error:  # TensorFlow raises all kinds on a damaged graph
-        raise FileFormatError(f"{path}: is no frozen graph: {_first(error)}") from error
+        raise FileFormatError(f"{path}: is no frozen graph: {first_line(error)}") from error
     if not inputs or not outputs:
         raise UsageError(f"{path}: the graph has no placeholder, or nothing that comes out of it")
 
@@ -93,13 +93,11 @@ class GraphModel:
     def run(self, feeds: Mapping[str, Array], watched: set[Place], visit: Visit) -> None:
         import tensorflow as tf
 
-        results = self._function(
-            **{n: tf.constant(feeds[n], dtype) for n, dtype in self._types.items()}
-        )
+        try:
+            tensors = {name: tf.constant(feeds[name], kind) for name, kind in self._types.items()}
+            results = self._function(**tensors)
+        except Exception as error:  # TensorFlow raises all kinds on numbers it cannot take
+            raise ModelError(f"{self.name}: fails on this input: {first_line(error)}") from error
         for place in self.outputs:
             if place in watched:
                 visit(place, np.asarray(results[place[0]]))
-
-
-def _first(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

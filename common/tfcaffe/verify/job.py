@@ -46,7 +46,7 @@ class Job:
 
     plan: Plan
     file: Path | None
-    weights: Weights
+    weights: Weights | None
     model: Any
     record: Twin | None
     arrays: Mapping[str, Array]

@@ -11,7 +11,7 @@ import numpy as np
 
 from tfcaffe.errors import FileFormatError, UsageError
 from tfcaffe.verify.compare import Array
-from tfcaffe.verify.model import Place, Visit
+from tfcaffe.verify.model import ModelError, Place, Visit, first_line
 
 
 def load(path: Path) -> KerasModel:
@@ -25,8 +25,7 @@ def load(path: Path) -> KerasModel:
     try:
         model = keras.saving.load_model(path, compile=False)
     except Exception as error:  # Keras raises all kinds on a damaged file
-        words = str(error).strip().splitlines() or [type(error).__name__]
-        raise FileFormatError(f"{path}: Keras cannot load it: {words[0]}") from error
+        raise FileFormatError(f"{path}: Keras cannot load it: {first_line(error)}") from error
     return KerasModel(model, str(path))
 
 
@@ -79,7 +78,13 @@ class KerasModel:
             keep(symbol, ops.convert_to_tensor(feeds[name], symbol.dtype))
         for node in self._nodes():
             arguments, keywords = node.arguments.fill_in(values)
-            results = tree.flatten(node.operation(*arguments, **keywords))
+            try:
+                results = tree.flatten(node.operation(*arguments, **keywords))
+            except Exception as error:  # whatever the backend raises on numbers it cannot take
+                raise ModelError(
+                    f"{self.name}: its node {node.operation.name!r} fails on this input: "
+                    f"{first_line(error)}"
+                ) from error
             for symbol in node.input_tensors:
                 uses[id(symbol)] -= 1
                 if not uses[id(symbol)]:

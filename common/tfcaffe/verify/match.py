@@ -101,7 +101,7 @@ def _reason(net: Net, ref: Ref, readers: Sequence[int], otherwise: str) -> str:
         trains = all(is_training(reader) for reader in after)
         return "an input that only training reads" if trains else "an input, fed to both sides"
     if layer.type == "BatchNorm" and [reader.type for reader in after] == ["Scale"]:
-        return f"merged with the Scale {after[0].name!r}, compared at its top"
+        return "merged with the Scale that reads it, compared at the Scale's top"
     return otherwise
 
 

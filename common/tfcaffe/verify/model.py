@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
-from tfcaffe.errors import FileFormatError, UsageError
+from tfcaffe.errors import ConversionError, FileFormatError, UsageError
 from tfcaffe.twin import MEMBER, Twin
 from tfcaffe.verify.compare import Array
 
@@ -16,6 +16,10 @@ Place = tuple[str, int]  # a node's name, and which of its outputs
 Visit = Callable[[Place, Array], "Array | None"]
 _ASSETS = "assets.extra"
 _MOST_RECORD = 64 << 20  # bytes; the largest net's record is far below one MiB
+
+
+class ModelError(ConversionError):
+    """A model that cannot run on what it is fed; carries TensorFlow's own words."""
 
 
 class Model(Protocol):
@@ -43,6 +47,9 @@ class Model(Protocol):
             watched: the tensors to visit; each must be there (`has`).
             visit: is called with each of them as soon as it is computed; what it returns takes
                 the tensor's place for all that comes after it (where `sees_inside`).
+
+        Raises:
+            ModelError: it cannot run on these inputs.
         """
 
 
@@ -93,6 +100,11 @@ def open_model(model: Any) -> Model:
         f"{path}: is no model that can be run: give a .keras file, a SavedModel directory, a "
         "frozen .pb or a Keras model's .h5"
     )
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error of a framework says."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _text(data: bytes, path: Path) -> str:

@@ -26,12 +26,12 @@ from tfcaffe.weights import Weights
 AnyPath = str | PathLike[str]
 
 
-def verify(net: AnyPath, weights: AnyPath | Weights, model: Any, **options: Any) -> Report:
+def verify(net: AnyPath, weights: AnyPath | Weights | None, model: Any, **options: Any) -> Report:
     """Compare a Caffe net with its TensorFlow model, blob by blob.
 
     Args:
         net: the prototxt; `-` for the net that the caffemodel carries.
-        weights: `.caffemodel` or Caffe's `.h5`, or weights in memory.
+        weights: `.caffemodel` or Caffe's `.h5`, or weights in memory; None for a net without any.
         model: a `.keras` file, Keras `.h5`, SavedModel directory or frozen `.pb`; or a Keras
             model in memory.
         options: of `prepare`, and `oracle` and `watch` of `Job.run`.
@@ -45,7 +45,7 @@ def verify(net: AnyPath, weights: AnyPath | Weights, model: Any, **options: Any)
 
 def prepare(
     net: AnyPath,
-    weights: AnyPath | Weights,
+    weights: AnyPath | Weights | None,
     model: Any,
     *,
     record: Twin | None = None,
@@ -94,13 +94,18 @@ def prepare(
         net, path, phase=phase, level=level, stages=stage, protos=[Path(p) for p in proto]
     )
     run, reasons = reference_net.derive(read, str(net), record)
-    shapes: dict[str, FreeShape] = {n: tuple(s) for n, s in (input_shape or {}).items()}
     numbers = None if record is None else match(run, record, _name(model))
-    for blob in record.inputs if record else ():
-        shapes[blob.blob] = blob.layout.shape
+    shapes: dict[str, FreeShape] = {
+        b.blob: b.layout.shape for b in (record.inputs if record else ())
+    }
+    shapes |= {name: tuple(shape) for name, shape in (input_shape or {}).items()}
     plan = make_plan(run, shapes)
-    found = weights if isinstance(weights, Weights) else load_weights(weights)
-    notes = [*plan.net.notes, *plan.notes, *bind(plan, found).notes]
+    found = load_weights(weights) if isinstance(weights, str | PathLike) else weights
+    notes = [*plan.net.notes, *plan.notes]
+    if found is not None:
+        notes += bind(plan, found).notes
+    elif any(entry.params for entry in plan.layers):
+        raise UsageError(f"{net}: has layers with weights: name their file")
     if reasons:
         notes.append(f"Caffe runs a net written for it: {'; '.join(reasons)}")
     preprocessing = Preprocessing.make(plan, mean, scale, channel_order)
