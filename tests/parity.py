@@ -213,7 +213,7 @@ class Observed:
 
     def run(self, inputs: Mapping[str, Array]) -> tuple[list[Array], list[Array]]:
         """Numbers of the record's blobs, and of the model's outputs, as TensorFlow lays them."""
-        arrays = [tensor.numpy() for tensor in self.watching(self.feeds(inputs))]
+        arrays = [np.asarray(tensor.numpy()) for tensor in self.watching(self.feeds(inputs))]
         for array, tensor in zip(arrays, self.tensors, strict=True):
             agrees = all(s in (None, n) for s, n in zip(tensor.shape, array.shape, strict=True))
             assert agrees, f"{tensor.name}: promised {tensor.shape}, is {array.shape}"

@@ -28,7 +28,10 @@ def cut(site: Site, bottoms: Sequence[Tensor]) -> list[Tensor]:
     if len(site.layer.tops) == 1:
         return [bottoms[0]]
     axis = site.family.axis(site.layer, len(site.bottom.axes))
-    points = site.family.points(site.layer, int(site.bottom.shape[axis] or 0))
+    size = site.bottom.shape[axis]
+    points: list[int] | int = list(site.options.slice_point) or len(site.layer.tops)
+    if size is not None:
+        points = site.family.points(site.layer, size)
     return list(site.op(site.ops.split, bottoms[0], points, axis=site.bottom.dim(axis)))
 
 

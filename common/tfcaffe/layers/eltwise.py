@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfcaffe.errors import NetError
+from tfcaffe.errors import NetError, UnsupportedError
 from tfcaffe.layers.base import Elementwise, Layer, fields, register
 
 PROD, SUM, MAX = 0, 1, 2
@@ -26,6 +26,11 @@ class Eltwise(Elementwise):
             raise NetError(
                 f"{layer}: {len(options.coeff)} coeff for {len(layer.bottoms)} bottoms; give one "
                 "for each"
+            )
+        if options.operation != PROD and set(layer.tops) & set(layer.bottoms):
+            raise UnsupportedError(
+                f"{layer}: in place Caffe overwrites its first bottom before reading it, so that "
+                "SUM and MAX lose it; give it another top"
             )
         if options.coeff and options.operation == PROD:
             raise NetError(f"{layer}: coeff goes with SUM, not with PROD")
