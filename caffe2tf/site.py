@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tfcaffe.bind import bilinear
 from tfcaffe.errors import UnsupportedError
 from tfcaffe.infer import PlannedLayer
 from tfcaffe.layout import Layout, Pattern, contiguous, steps
@@ -101,8 +102,16 @@ class Site:
         return None if values is None else self.param(role).to_tf(values)
 
     def caffe_weight(self, role: str) -> np.ndarray | None:
-        """The numbers of a role as Caffe lays them; None if there are none (no weights)."""
-        return None if self._values is None else self._values[role]
+        """The numbers of a role as Caffe lays them; None if there are none (no weights).
+
+        Without weights a bilinear kernel has numbers nevertheless: Keras cannot draw it.
+        """
+        if self._values is not None:
+            return self._values[role]
+        param = next(p for p in self.planned.params if p.role == role)
+        said = param.filler and self.options.HasField(param.filler)
+        filler = getattr(self.options, param.filler).type if said else ""
+        return bilinear(param.shape) if filler == "bilinear" else None
 
     def param(self, role: str) -> Pattern:
         """The layout of a role's blob."""
@@ -161,8 +170,7 @@ class Site:
         free = is_trainable(self.planned) if trainable is None else trainable
         made = cls(name=self.name if last else self.helper(), trainable=free, **config)
         fill(made, weights, tensor)
-        if all(weight is not None for weight in weights.values()):
-            self._shared[key] = made
+        self._shared[key] = made
         return made(tensor)
 
     def constant(self, tensor: Tensor, value: float) -> Tensor:
@@ -175,10 +183,15 @@ class Site:
         return self.add("Rescaling", bits, scale=0.0, offset=value)
 
     def decay(self, role: str) -> float:
-        """The weight decay of a role's blob: the solver's times the blob's own decay_mult."""
+        """The weight decay of a role's blob: the solver's times the blob's own decay_mult.
+
+        A blob whose lr_mult is 0 has none: Caffe multiplies it by that.
+        """
         j = next(j for j, p in enumerate(self.planned.params) if p.role == role)
         specs = self.layer.message.param
-        return self._weight_decay * (specs[j].decay_mult if j < len(specs) else 1.0)
+        if j >= len(specs):
+            return self._weight_decay
+        return self._weight_decay * specs[j].decay_mult if specs[j].lr_mult else 0.0
 
     def relaid(self, tensor: Tensor, have: Layout, want: Layout) -> Tensor:
         """The tensor in another layout."""

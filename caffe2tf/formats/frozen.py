@@ -18,8 +18,9 @@ def write(source: Source, path: Path) -> None:
     )
 
     from caffe2tf.build import build
-    from caffe2tf.formats.savedmodel import serving
+    from caffe2tf.formats.savedmodel import check_weights, serving
 
+    check_weights(source)
     built = build(source, plain=True)
     function = serving(built).get_concrete_function()
     frozen = convert_variables_to_constants_v2(function)

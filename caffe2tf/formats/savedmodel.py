@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caffe2tf.formats import Format
-from tfcaffe.errors import UnsupportedError
+from tfcaffe.errors import UnsupportedError, UsageError
 from tfcaffe.names import escape
 from tfcaffe.twin import MEMBER
 
@@ -24,6 +24,7 @@ def write(source: Source, path: Path) -> None:
 
     from caffe2tf.build import build
 
+    check_weights(source)
     built = build(source, plain=True)
     _check_inputs(built)
     module = tf.Module()
@@ -34,6 +35,18 @@ def write(source: Source, path: Path) -> None:
     extra.mkdir()
     record = built.twin.to_json(**source.facts, tensorflow=tf.__version__)
     (extra / MEMBER).write_text(record, encoding="utf-8")
+
+
+def check_weights(source: Source) -> None:
+    """Refuse to write random numbers into a model that is only good for inference.
+
+    Raises:
+        UsageError: the net has blobs, and there are no weights.
+    """
+    if source.binding is None and any(entry.params for entry in source.plan.layers):
+        raise UsageError(
+            "this output is for inference and needs the WEIGHTS file; without one write a .keras"
+        )
 
 
 def _check_inputs(built: Built) -> None:
