@@ -72,13 +72,8 @@ def in_nets() -> Iterator[Case]:
             f"{low}-reshaped-and-conv",
             base + fc + reshape + eltwise(["r", "c"], operation=operation),
         )
-        yield Case(
-            f"{low}-in-place",
-            base
-            + layer(
-                "Eltwise", ["c", "x"], "c", f"eltwise_param {{ operation: {operation} }}", name="e"
-            ),
-        )
+    in_place = layer("Eltwise", ["c", "x"], "c", "eltwise_param { operation: PROD }", name="e")
+    yield Case("prod-in-place", base + in_place)
     yield Case("coeff-flattened-and-fc", base + flat + fc + eltwise(["f", "cf"], coeff=(2, -0.5)))
 
 
@@ -107,6 +102,10 @@ def refused() -> Iterator[Refusal]:
     yield Refusal("three-coeff", net + eltwise(names, coeff=(1, 2, 3)), ("'y'", "3 coeff"))
     prod = net + eltwise(names, operation="PROD", coeff=(1, 2))
     yield Refusal("prod-coeff", prod, ("'y'", "coeff", "PROD"))
+    for operation in ("SUM", "MAX"):
+        fields = param("eltwise_param", operation=operation)
+        text = layer("Eltwise", names, "x0", fields, name="y")
+        yield Refusal(f"{operation.lower()}-in-place", net + text, ("'y'", "in place"), ours=True)
     other = net + data(2, 3, 4, 6, name="z") + eltwise(["x0", "z"])
     yield Refusal("other-shape", other, ("'y'", "'z'", "[2, 3, 4, 6]", "[2, 3, 4, 5]"))
 
