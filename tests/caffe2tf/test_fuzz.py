@@ -58,34 +58,35 @@ NET = (
 )
 TOKEN = re.compile(r'"[^"]*"|[{}]|[\w.+-]+:?')
 VALUES = (
-    '0 1 -1 2 3 -3 7 100 0.5 2147483647 -2147483648 4294967295 65536 1e30 -1e30 nan inf 1e-40 "x" '
-    'true MAX AVE PROD "data" ""'
-).split()
+    *("0", "1", "-1", "2", "3", "-3", "7", "100", "0.5", "2147483647", "-2147483648"),
+    *("4294967295", "65536", "1e30", "-1e30", "nan", "inf", "1e-40", '"x"', '"data"', '""'),
+    *("true", "MAX", "AVE", "PROD"),
+)
 
 
 def mutated(chance: random.Random) -> str:
     """The net with one or two tokens changed, left out or repeated, or without a layer."""
     lines = NET.splitlines()
-    for _ in range(chance.randint(1, 2)):
+    for _ in range(chance.choice([1, 1, 2])):
         number = chance.randrange(1, len(lines))
         tokens = TOKEN.findall(lines[number])
         at = chance.randrange(len(tokens))
         fields = [i for i, token in enumerate(tokens) if token.endswith(":")]
         kind = chance.random()
-        if kind < 0.6 and fields:
+        if kind < 0.85 and fields:
             at = chance.choice(fields)
             is_type = tokens[at] == "type:"
             types = [f'"{name}"' for name in registry()]
             tokens[at + 1] = chance.choice(types if is_type else VALUES)
-        elif kind < 0.7:
+        elif kind < 0.88:
             del tokens[at]
-        elif kind < 0.9 and fields:
+        elif kind < 0.97 and fields:
             at = chance.choice(fields)
             tokens[at:at] = [tokens[at], chance.choice([tokens[at + 1], *VALUES])]
         else:
             tokens.insert(at, tokens[at])
         lines[number] = " ".join(tokens)
-    if chance.random() < 0.1:
+    if chance.random() < 0.05:
         del lines[chance.randrange(1, len(lines))]
     return "\n".join(lines)
 
@@ -109,7 +110,7 @@ def outcomes(path: Path, seed: int) -> Iterator[bool]:
 @pytest.mark.parametrize("seed", range(4))
 def test_mutated_nets(seed: int, tmp_path: Path) -> None:
     taken = list(outcomes(tmp_path / "net.prototxt", seed))
-    assert 0.05 < sum(taken) / len(taken) < 0.9  # either way is tried
+    assert 0.03 < sum(taken) / len(taken) < 0.9  # either way is tried
 
 
 @pytest.mark.parametrize("seed", range(4))
