@@ -105,7 +105,7 @@ def _average(
     y = site.add("AveragePooling2D", cropped(site, padded(site, x, ends), crop), **pool)
     if all(axis.whole for axis in axes):
         return y
-    ones = site.op(site.ops.ones_like, site.op(_one_channel, x))
+    ones = site.constant(site.op(_one_channel, x), 1.0)
     near = [[0, 0], *([p, min(p, axis.after)] for p, axis in zip(pad, axes, strict=True)), [0, 0]]
     ones = site.op(site.ops.pad, ones, near, constant_values=1.0)
     far = [(0, axis.after - min(p, axis.after)) for p, axis in zip(pad, axes, strict=True)]
