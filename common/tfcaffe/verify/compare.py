@@ -25,16 +25,16 @@ class Difference:
     note: str = ""
 
 
+UNSEEN = Difference(0.0, 0.0, 0.0, "unproven")  # of what only one side has
+
+
 def compare(caffe: Array, other: Array, rtol: float = RTOL) -> Difference:
-    """Both in Caffe's layout.
+    """Both in Caffe's layout and of one shape.
 
     The scale is the largest absolute value of Caffe's array. Where that is all the same the
     answer is "unproven", unless the other differs from it; a scale of 0 counts as 1 for that.
     Numbers that are not finite must be so on both sides, in the same way.
     """
-    if caffe.shape != other.shape:
-        note = f"its shape is {list(other.shape)}, in Caffe {list(caffe.shape)}"
-        return Difference(np.inf, np.inf, _scale(caffe), "different", note)
     scale = _scale(caffe)
     constant = caffe.size == 0 or bool((caffe == caffe.flat[0]).all())
     largest, total, finite = 0.0, 0.0, 0
@@ -42,12 +42,11 @@ def compare(caffe: Array, other: Array, rtol: float = RTOL) -> Difference:
         known = np.isfinite(mine)
         same = known | (mine == theirs) | (np.isnan(mine) & np.isnan(theirs))
         if not same.all() or not np.isfinite(theirs[known]).all():
-            note = "numbers that are not finite are on one side only"
-            return Difference(np.inf, np.inf, scale, "different", note)
-        apart = np.abs(mine[known].astype(np.float64) - theirs[known])
-        largest = max(largest, float(apart.max(initial=0)))
-        total += float(apart.sum())
-        finite += apart.size
+            return apart(caffe, "numbers that are not finite are on one side only")
+        distance = np.abs(mine[known].astype(np.float64) - theirs[known])
+        largest = max(largest, float(distance.max(initial=0)))
+        total += float(distance.sum())
+        finite += distance.size
     unit = scale or 1.0
     status: Status = "equal"
     note = ""
@@ -57,6 +56,11 @@ def compare(caffe: Array, other: Array, rtol: float = RTOL) -> Difference:
         status = "unproven"
         note = _why_unproven(caffe, finite)
     return Difference(largest / unit, total / max(finite, 1) / unit, scale, status, note)
+
+
+def apart(caffe: Array, note: str = "") -> Difference:
+    """What cannot be measured against Caffe's array: infinitely far from it."""
+    return Difference(np.inf, np.inf, _scale(caffe), "different", note)
 
 
 def _scale(array: Array) -> float:

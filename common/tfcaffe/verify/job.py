@@ -21,9 +21,9 @@ from tfcaffe.preprocess import Preprocessing
 from tfcaffe.twin import BlobTwin, Twin
 from tfcaffe.verify import caffe_side
 from tfcaffe.verify.caffe_side import State, Values
-from tfcaffe.verify.compare import Array, compare
+from tfcaffe.verify.compare import UNSEEN, Array, Difference, apart, compare
 from tfcaffe.verify.convention import by_convention, from_outside
-from tfcaffe.verify.match import check_shapes, match, ref_of, skipped
+from tfcaffe.verify.match import check_shapes, fits, match, ref_of, skipped
 from tfcaffe.verify.model import Model, Place, open_model
 from tfcaffe.verify.report import BlobReport, Report
 from tfcaffe.weights import Weights
@@ -137,7 +137,8 @@ class Job:
             inputs={name: array.shape for name, array in self.arrays.items()},
             blobs=tuple(made[_key(b, r)] for b, r in sorted(blobs, key=_at) if _key(b, r) in made),
             outputs=tuple(
-                made.get(_key(b, r)) or _unproven(net, r, values.missing[r]) for b, r in outputs
+                made.get(_key(b, r)) or _report(net, r, (), UNSEEN, values.missing[r])
+                for b, r in outputs
             ),
             not_compared=tuple(skipped(net, compared, values.missing, unseen)),
             notes=self.notes,
@@ -170,33 +171,47 @@ class _Comparison:
         instead = None
         for blob, ref in self._at[place]:
             caffe = self.values.arrays[ref]
-            self.reports[_key(blob, ref)] = self._compare(blob, ref, array, caffe)
-            if self.job.mode == "isolated":
-                instead = blob.layout.pattern().to_tf(caffe)
+            known = fits(blob.layout, caffe.shape)
+            laid = blob.layout.pattern().to_tf(caffe) if known else None
+            if laid is not None and laid.shape == array.shape:
+                report = self._compared(blob, ref, blob.layout.pattern().to_caffe(array), caffe)
+            else:
+                report = self._misshapen(blob, ref, array, laid)
+            self.reports[_key(blob, ref)] = report
+            if self.job.mode == "isolated" and laid is not None:
+                instead = laid
         return instead
 
-    def _compare(self, blob: BlobTwin, ref: Ref, array: Array, caffe: Array) -> BlobReport:
+    def _compared(self, blob: BlobTwin, ref: Ref, array: Array, caffe: Array) -> BlobReport:
         layer = self.job.plan.net.layers[ref.layer]
-        expected = blob.layout.pattern().to_tf(caffe)
-        if array.shape == expected.shape:
-            array = blob.layout.pattern().to_caffe(array)
         if self.watch is not None:
             self.watch(blob, caffe, array)
         found = compare(caffe, array, self.job.rtol)
         note = found.note
         if not note and layer.type == "Softmax" and _saturated(caffe, self.job.rtol):
             note = "saturated: every number is 0 or 1, which hides small differences before it"
-        return BlobReport(
-            layer.name,
-            blob.blob,
-            layer.type,
-            caffe.shape,
-            found.max,
-            found.mean,
-            found.scale,
-            found.status,
-            note,
-        )
+        return _report(self.job.plan.net, ref, caffe.shape, found, note)
+
+    def _misshapen(self, blob: BlobTwin, ref: Ref, array: Array, laid: Array | None) -> BlobReport:
+        caffe = self.values.arrays[ref]
+        due = f"; {list(laid.shape)} is due" if laid is not None else ""
+        note = f"TensorFlow's tensor is {list(array.shape)}, Caffe's blob {list(caffe.shape)}{due}"
+        return _report(self.job.plan.net, ref, caffe.shape, apart(caffe), note)
+
+
+def _report(net: Net, ref: Ref, shape: Shape, found: Difference, note: str) -> BlobReport:
+    layer = net.layers[ref.layer]
+    return BlobReport(
+        layer.name,
+        layer.tops[ref.top],
+        layer.type,
+        shape,
+        found.max,
+        found.mean,
+        found.scale,
+        found.status,
+        note,
+    )
 
 
 def _saturated(array: Array, rtol: float) -> bool:
@@ -220,14 +235,6 @@ def is_preprocessed(record: Twin, fed: BlobTwin) -> bool:
     """Whether the model does something to an input before Caffe's first layer."""
     same = (b for b in record.blobs if (b.index, b.blob) == (fed.index, fed.blob))
     return any((b.node, b.output) != (fed.node, fed.output) for b in same)
-
-
-def _unproven(net: Net, ref: Ref, reason: str) -> BlobReport:
-    layer = net.layers[ref.layer]
-    shape: Shape = ()
-    return BlobReport(
-        layer.name, layer.tops[ref.top], layer.type, shape, 0.0, 0.0, 0.0, "unproven", reason
-    )
 
 
 def _key(blob: BlobTwin, ref: Ref) -> tuple[Place, Ref]:
