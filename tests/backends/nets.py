@@ -242,20 +242,10 @@ def normalised(bottom: str, top: str, **fields: object) -> str:
 
 
 # Words of Python, members of the backends' classes, and what escapes.
-NAMES = [
-    "class",
-    "lambda",
-    "forward",
-    "train",
-    "to",
-    "call",
-    "self",
-    "weight",
-    "name",
-    "1",
-    "-1",
-    "a.b",
-] + ["a b", "a/b", "a__b", "_", "/", "x>x", ">h1", "'", '"', "\\", "{x}", "%s", ":0", "état", "层"]
+PYTHON = ("class", "lambda", "self")
+MEMBERS = ("forward", "train", "to", "call", "weight", "name")
+ESCAPED = ("a b", "a/b", "a.b", "a__b", "a\\b", "_", "/", "x>x", ">h1", "'", '"', "{x}", "%s", ":0")
+NAMES = (*PYTHON, *MEMBERS, *ESCAPED, "1", "-1", "état", "层")
 
 
 def names() -> str:
@@ -269,6 +259,36 @@ def names() -> str:
         bottom = f"{name}.tanh"
     return text
 
+
+def training() -> str:
+    """A layer that learns, a frozen one, and one before statistics that stand fixed."""
+    frozen = "param { lr_mult: 0 }"
+    fixed = "batch_norm_param { use_global_stats: true }"
+    text, bottom = data(4, 3, 12, 11), "data"
+    for name, convolution, norm, scale in [
+        ("free", "bias_term: false", frozen * 3, ""),  # what BatchNorm takes away has no gradient
+        ("frozen", "", "", frozen * 2),
+        ("fixed", "", fixed, ""),
+    ]:
+        kernel = f"convolution_param {{ num_output: 4 kernel_size: 3 {convolution} }}"
+        kernel += frozen * 2 if name == "frozen" else ""
+        text += layer("Convolution", bottom, name, kernel)
+        text += layer("BatchNorm", name, f"{name}_bn", norm)
+        text += layer(
+            "Scale", f"{name}_bn", f"{name}_scale", "scale_param { bias_term: true }" + scale
+        )
+        bottom = f"{name}_scale"
+    return (
+        text
+        + layer("PReLU", bottom, "prelu")
+        + layer("Dropout", "prelu", "dropout")
+        + layer("InnerProduct", "dropout", "fc", "inner_product_param { num_output: 5 }")
+    )
+
+
+TRAINING = Case("training", training())
+LEARNS = {"free", "free_bn", "fixed", "prelu", "fc"}
+COLLECTS = {"free_bn"}  # statistics, while training
 
 CASES = [
     *(

@@ -7,7 +7,6 @@ import json
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +16,6 @@ from backends.backend import OURS, Array, Backend, Written, python_of
 from caffe2tf.layers import registry
 from corpus import CORPUS, needs_corpus
 from parity import TOLERANCE, Case, each
-from tfcaffe.net import Ref
 from tfcaffe.oracle.pycaffe import Caffe
 
 BACKENDS = ["tensorflow", "jax", "torch"]
@@ -118,3 +116,50 @@ def test_whole_net(name: str, backend: Backend, written: Write) -> None:
 @pytest.mark.parametrize("name", WHOLE)
 def test_whole_net_as_caffe(name: str, backend: Backend, written: Write, caffe: Caffe) -> None:
     as_caffe(backend, written(corpus_case(name)), caffe)
+
+
+def test_one_step_of_training(backend: Backend, written: Write) -> None:
+    """Layers that the net does not freeze learn; of the others nothing changes."""
+    answer = backend.ask("train", str(written(nets.TRAINING).folder))
+    assert np.isfinite(answer["loss"])
+    learnt = {path.rsplit("/", 1)[0] for path in answer["trainable"]}
+    assert learnt == nets.LEARNS
+    statistics = {
+        f"{name}/moving_{what}" for name in nets.COLLECTS for what in ("mean", "variance")
+    }
+    changed = {path for path in answer["changed"] if "seed_generator" not in path}
+    assert changed == {*answer["trainable"], *statistics}
+
+
+def test_settings_of_the_user_do_no_harm(tmp_path: Path, written: Write) -> None:
+    """Channels first and half floats in keras.json are for models that say nothing."""
+    settings = {"image_data_format": "channels_first", "floatx": "float16"}
+    running = Backend("tensorflow", tmp_path, settings)
+    try:
+        as_tensorflow(running, written(nets.CASES[1]))
+    finally:
+        running.close()
+
+
+@each(nets.CASES)
+def test_file_says_nothing_of_us(case: Case, written: Write) -> None:
+    """No module of ours, no path of this machine, and only layers and operations of Keras's."""
+    files = written(case)
+    with zipfile.ZipFile(files.folder / "model.keras") as archive:
+        text = {name: archive.read(name).decode() for name in archive.namelist() if ".json" in name}
+    for name in ("config.json", "metadata.json"):
+        assert not [package for package in OURS if package in text[name]]
+    for content in text.values():
+        assert str(files.folder.parent) not in content
+        assert str(Path.home()) not in content
+    nodes = json.loads(text["config.json"])["config"]["layers"]
+    foreign = {n["module"] for n in nodes if n["module"].split(".")[0] != "keras"}
+    assert not foreign
+    registered = {n["registered_name"] for n in nodes} - {None} - {n["class_name"] for n in nodes}
+    assert not registered
+
+
+def test_every_type_is_in_a_net() -> None:
+    """What the converter can build is here; a new type must be added to the nets."""
+    covered = {kind for kind in registry() if any(f'type: "{kind}"' in c.net for c in nets.CASES)}
+    assert covered == set(registry()) - {"Parameter", "Split"}
