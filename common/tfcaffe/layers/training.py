@@ -24,7 +24,6 @@ class _TrainingOnly(Family):
     "EuclideanLoss",
     "HDF5Output",
     "HingeLoss",
-    "InfogainLoss",
     "MultinomialLogisticLoss",
     "SigmoidCrossEntropyLoss",
 )
@@ -35,8 +34,8 @@ class Loss(_TrainingOnly):
         return [()] * len(layer.tops)
 
 
-@register("SoftmaxWithLoss")
-class SoftmaxWithLoss(_TrainingOnly):
+@register("InfogainLoss", "SoftmaxWithLoss")
+class SoftmaxLoss(_TrainingOnly):
     """A loss; its second top is the softmax of its first bottom."""
 
     def shapes(self, layer: Layer, bottoms: Sequence[Shape]) -> list[Shape]:

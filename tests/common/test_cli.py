@@ -1,0 +1,178 @@
+"""Both console scripts: exit codes, help, how errors are told, and readers that go away."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import caffe2tf.__main__ as caffe2tf_script
+import tf2caffe.__main__ as tf2caffe_script
+from oracles import Write
+from prototxts import data, layer
+from tfcaffe import cli
+from tfcaffe.errors import NetError
+
+SCRIPTS = {"caffe2tf": caffe2tf_script.main, "tf2caffe": tf2caffe_script.main}
+COMMANDS = [("caffe2tf", "convert"), ("caffe2tf", "inspect"), ("tf2caffe", "inspect")]
+GOOD = data(1, 2) + layer("ReLU", "data", "y")
+each_script = pytest.mark.parametrize("script", SCRIPTS)
+
+
+def fake(action: Callable[[cli.Console], int]) -> SimpleNamespace:
+    """A command of the frame's own tests."""
+    return SimpleNamespace(
+        NAME="act",
+        SUMMARY="act",
+        EXAMPLE=("act",),
+        add_arguments=lambda parser: None,
+        run=lambda options, console: action(console),
+    )
+
+
+def act(action: Callable[[cli.Console], int], *arguments: str) -> int:
+    return cli.main("tool", "A tool.", [fake(action)], ["act", *arguments])  # type: ignore[list-item]
+
+
+def speak(console: cli.Console) -> int:
+    console.result("result")
+    console.note("note")
+    console.detail("detail")
+    return cli.ANSWER_IS_NO
+
+
+def fail(console: cli.Console) -> int:
+    raise NetError("no\n  such \x1b[31mlayer")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((), "tool: note: note\n"),
+        (("-v",), "tool: note: note\ntool: detail\n"),
+        (("--verbose",), "tool: note: note\ntool: detail\n"),
+        (("-q",), ""),
+        (("--quiet",), ""),
+    ],
+)
+def test_verbosity(
+    arguments: tuple[str, ...], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert act(speak, *arguments) == 1
+    assert capsys.readouterr() == ("result\n", expected)
+
+
+def test_errors_are_one_message(capsys: pytest.CaptureFixture[str]) -> None:
+    assert act(fail) == 2
+    assert capsys.readouterr() == ("", "tool: error: no\n  such \\x1b[31mlayer\n")
+
+
+def test_debug_shows_the_traceback() -> None:
+    with pytest.raises(NetError):
+        act(fail, "--debug")
+
+
+def test_an_interrupt_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(console: cli.Console) -> int:
+        raise KeyboardInterrupt
+
+    assert act(interrupted) == 130
+    assert capsys.readouterr().err == "tool: interrupted; nothing was written\n"
+
+
+@each_script
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["inspect"],
+        ["inspect", "net.prototxt", "--nonsense"],
+        ["inspect", "net.prototxt", "--phase", "BOTH"],
+        ["inspect", "net.prototxt", "--level", "x"],
+        ["inspect", "net.prototxt", "--js"],
+        ["inspect", "net.prototxt", "-q", "-v"],
+    ],
+    ids=" ".join,
+)
+def test_bad_usage(script: str, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        SCRIPTS[script](arguments)
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith(f"usage: {script}") and "error: " in err
+
+
+@pytest.mark.parametrize(
+    "shape", ["data", "data=", "=1,2", "data=1,x", "data=0,2", "data=1,,2", "data=1.5"]
+)
+def test_bad_shapes(shape: str, write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    assert caffe2tf_script.main(["inspect", str(write(GOOD)), "--input-shape", shape]) == 2
+    message = f"caffe2tf: error: --input-shape {shape}: write NAME=N,C,H,W with whole numbers"
+    assert capsys.readouterr().err.startswith(message)
+
+
+@pytest.mark.parametrize(("script", "command"), COMMANDS, ids=" ".join)
+def test_help_has_an_example(script: str, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        SCRIPTS[script]([command, "--help"])
+    assert ended.value.code == 0
+    assert f"example:\n  {script} {command} " in capsys.readouterr().out
+
+
+@each_script
+def test_help_lists_the_commands(script: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        SCRIPTS[script](["--help"])
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    assert all(f"\n    {command}" in out for name, command in COMMANDS if name == script)
+
+
+@each_script
+def test_version(script: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        SCRIPTS[script](["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith(f"{script} ")
+
+
+def process(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *map(str, arguments)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+@each_script
+def test_as_a_module(script: str, write: Write, tmp_path: Path) -> None:
+    good = process(script, "inspect", write(GOOD))
+    assert (good.returncode, good.stderr) == (0, "")
+    bad = process(script, "inspect", tmp_path / "nowhere")
+    assert (bad.returncode, bad.stdout) == (2, "")
+    assert bad.stderr.startswith(f"{script}: error: ") and bad.stderr.count("\n") == 1
+    debug = process(script, "inspect", tmp_path / "nowhere", "--debug")
+    assert debug.returncode != 0 and "Traceback" in debug.stderr
+
+
+def test_letters_that_the_terminal_lacks(write: Write) -> None:
+    path = write(data(1, 2) + layer("ReLU", "data", "层"))
+    plain = process("caffe2tf", "inspect", path, PYTHONIOENCODING="ascii")
+    assert (plain.returncode, plain.stderr) == (0, "")
+    assert "\\u5c42" in plain.stdout
+
+
+def test_a_reader_that_goes_away(write: Write) -> None:
+    path = write(data(1, 2) + "".join(layer("ReLU", "data", f"y{i}") for i in range(3000)))
+    command = [sys.executable, "-m", "caffe2tf", "inspect", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None and running.stderr is not None
+        running.stdout.read(10)
+        running.stdout.close()
+        assert running.stderr.read() == b""
+        assert running.wait() == 0
