@@ -5,9 +5,12 @@ Source: the `.cpp` file of each type's name (relu_layer.cpp, power_layer.cpp, â€
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from tfcaffe.errors import NetError
+import numpy as np
+
+from tfcaffe.errors import NetError, UnsupportedError
 from tfcaffe.layers.base import (
     Elementwise,
     Layer,
@@ -110,7 +113,14 @@ class Exp(Elementwise):
     reads = fields("base scale shift")
 
     def check(self, layer: Layer) -> None:
-        _check_base(layer, self.options(layer).base)
+        options = self.options(layer)
+        _check_base(layer, options.base)
+        log_base = 1.0 if options.base == -1 else math.log(options.base)
+        if not log_base * options.shift < math.log(np.finfo(np.float32).max):
+            raise UnsupportedError(
+                f"{layer}: base {options.base} to the power of shift {options.shift} is more than "
+                "float32 holds, so all that it computes is infinite"
+            )
 
 
 @register("Log")
