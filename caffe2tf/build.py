@@ -74,7 +74,10 @@ class _Build:
         model = keras.Model(
             self.inputs, outputs[0] if len(outputs) == 1 else outputs, name=_model_name(self.plan)
         )
-        return Built(model, Twin(tuple(self.fed), tuple(self.blobs), tuple(twins)))
+        # What only gives a Crop its size is no part of the function, nor of the model.
+        nodes = {operation.name for operation in model.operations}
+        blobs = tuple(blob for blob in self.blobs if blob.node in nodes)
+        return Built(model, Twin(tuple(self.fed), blobs, tuple(twins)))
 
     def _names(self) -> list[str]:
         """Keras names of all layers, in order; a merged pair bears the BatchNorm's."""

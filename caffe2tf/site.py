@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -211,8 +212,10 @@ class Site:
             UnsupportedError: two free sizes besides the batch, which no reshape can tell apart.
         """
         sizes = [-1 if s is None else s for s in shape]
-        batch = tensor.shape[0] if len(tensor.shape) else None
-        if sizes and sizes[0] == (-1 if batch is None else batch) and sizes[1:].count(-1) <= 1:
+        have = [-1 if s is None else s for s in tensor.shape]
+        rest = have[1:], sizes[1:]
+        kept = rest[1].count(-1) == 1 if -1 in rest[0] else prod(rest[0]) == prod(rest[1])
+        if have[:1] == sizes[:1] != [] and kept:
             return self.add("Reshape", tensor, target_shape=tuple(sizes[1:]))
         if sizes.count(-1) > 1:
             raise UnsupportedError(

@@ -153,8 +153,7 @@ class Subject:
         usual = self._usual()
         yield usual
         if self.plan.free_batch:
-            common = math.gcd(*(shape[0] for shape in usual.values() if shape))
-            yield {n: (s[0] // common * (common + 1), *s[1:]) if s else s for n, s in usual.items()}
+            yield {name: (2 * shape[0], *shape[1:]) for name, shape in usual.items()}
         for more in self.case.sizes:
             yield {**usual, **more}
 
@@ -332,6 +331,7 @@ def _missing(
 ) -> list[str]:
     """Caffe's blobs that the record lacks without a rule that says so."""
     readers = subject.plan.net.consumers()
+    answering = _answering(subject.plan.net)
     recorded = {(twin.index, twin.blob) for twin in model.twin.blobs}
     known = set(map(id, partners.values()))
     problems = [
@@ -348,11 +348,25 @@ def _missing(
             by_rule = (
                 ran.type == "Split"
                 or (not ran.bottoms and not after)
+                or index not in answering
                 or (ran.type == "BatchNorm" and [la.type for la in after] == ["Scale"])
             )
             if (index, top) not in recorded and not by_rule:
                 problems.append(f"{ran.name!r} ({ran.type}): blob {top!r} is not in the model")
     return problems
+
+
+def _answering(net: Net) -> set[int]:
+    """Layers whose numbers reach an output; from a Crop's second bottom only its size is taken."""
+    found: set[int] = set()
+    waiting = [ref.layer for _, ref in net.outputs]
+    while waiting:
+        index = waiting.pop()
+        if index not in found:
+            found.add(index)
+            refs = net.sources[index]
+            waiting += [r.layer for r in (refs[:1] if net.layers[index].type == "Crop" else refs)]
+    return found
 
 
 def _difference(what: str, twin: BlobTwin, array: Array, ran: LayerRun) -> list[str]:

@@ -148,8 +148,10 @@ def reductions() -> Iterator[Case]:
 
 
 def ties(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
-    """Three numbers again and again, others in every image."""
-    return rng.integers(0, 3, shape) + np.arange(shape[0]).reshape(-1, *[1] * (len(shape) - 1))
+    """Few numbers again and again, others in every image."""
+    return rng.integers(0, shape[-1] * 3, shape) + np.arange(shape[0]).reshape(
+        -1, *[1] * (len(shape) - 1)
+    )
 
 
 def arg_maxima() -> Iterator[Case]:

@@ -172,7 +172,7 @@ def architectures() -> Iterator[Case]:
         + conv("data", "c", 6, kernel_size=3)
         + pool("c", "g", pool="AVE", global_pooling=True)
         + fc("g", "f1", 3)
-        + relu("f1")
+        + layer("ReLU", "f1", "f1", "relu_param { negative_slope: 0.2 }", name="f1_relu")
         + fc("f1", "f2", 6)
         + layer("Sigmoid", "f2", "gate")
         + layer("Scale", ["c", "gate"], "y", "scale_param { axis: 0 }"),

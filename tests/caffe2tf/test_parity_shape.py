@@ -82,7 +82,7 @@ def reshapes() -> Iterator[Case]:
         + reshape("y", (0, 6, 4, 6), "z"),
     )
     fixed = data(2, 6, 4, 6) + reshape("data", (2, -1))
-    yield Case("reshape-fixed-batch", fixed, fixed_batch=True)
+    yield Case("reshape-fixed-rows", fixed)
     merged = data(2, 6, 4, 6) + reshape("data", (-1, 4, 6))
     yield Case("reshape-channels-into-the-batch", merged)
     yield Case("reshape-all", data(2, 6, 4) + reshape("data", (-1,)))
@@ -115,7 +115,7 @@ def crops() -> Iterator[Case]:
     for axis in (1, 2, 3, -1, -2, -3):
         cropped = 4 - axis % 4
         reference = (*(2, 6, 7, 9)[: axis % 4], *small[axis % 4 :])
-        for offsets in dict.fromkeys([(), (1,), (2, 3, 4)[-cropped:], (4, 2, 1)[-cropped:]]):
+        for offsets in dict.fromkeys([(), (1,), (2, 3, 4)[-cropped:], (1, 4, 2)[-cropped:]]):
             fields = param("crop_param", axis=axis, offset=offsets)
             name = f"crop-axis{axis}-offset{'-'.join(map(str, offsets))}"
             text = data(*reference, name="k") + layer("Crop", ["x", "k"], "y", fields)
@@ -145,11 +145,7 @@ def crops() -> Iterator[Case]:
 
 def splits() -> Iterator[Case]:
     """Written out, and made by Caffe itself where a blob is read twice."""
-    two = (
-        layer("Split", "c", ["a", "b"])
-        + layer("ReLU", "a", "a", name="r")
-        + layer("TanH", "b", "z")
-    )
+    two = layer("Split", "c", ["a", "b"]) + layer("ReLU", "a", "y") + layer("TanH", "b", "z")
     yield Case("split", NET + two)
     read = layer("ReLU", "c", "a") + layer("TanH", "c", "b") + layer("Eltwise", ["a", "b"], "y")
     yield Case("read-twice", NET + read)
@@ -228,13 +224,10 @@ def refused() -> Iterator[Refusal]:
         ("reshape-axis", reshape("data", (1,), axis=5), ("axis 5",)),
         ("reshape-in-place", layer("Reshape", "data", "data", name="y"), ("in place",)),
         ("flatten-in-place", layer("Flatten", "data", "data", name="y"), ("in place",)),
-        (
-            "flatten-end",
-            layer("Flatten", "data", "y", "flatten_param { axis: 2 end_axis: 1 }"),
-            ("end_axis",),
-        ),
     ]:
         yield Refusal(name, net + text, ("'y'", *words))
+    turned = net + layer("Flatten", "data", "y", "flatten_param { axis: 2 end_axis: 1 }")
+    yield Refusal("flatten-end", turned, ("'y'", "end_axis"), ours=True)
     small = net + data(2, 3, 2, 9, name="k")
     yield Refusal(
         "crop-too-large", small + layer("Crop", ["data", "k"], "y"), ("'y'", "axis 3", "9")

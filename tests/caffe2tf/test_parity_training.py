@@ -27,7 +27,7 @@ def cases() -> Iterator[Case]:
         "softmax-with-loss-two-tops", LABELLED + two_tops, LABELS, reference=LABELLED + SOFTMAX
     )
     for axis in (1, 2):
-        shape = "softmax_param { axis: %d }" % axis
+        shape = param("softmax_param", axis=axis)
         conv = data(2, 3, 5, 6) + layer(
             "Convolution", "data", "fc", param("convolution_param", num_output=4, kernel_size=2)
         )
@@ -39,7 +39,8 @@ def cases() -> Iterator[Case]:
             reference=conv + labels + layer("Softmax", "fc", "loss", shape),
         )
     prob = layer("Softmax", "fc", "prob")
-    yield Case("loss-beside-a-softmax", LABELLED + loss + prob + accuracy, LABELS)
+    beside = LABELLED + loss + prob + accuracy
+    yield Case("loss-beside-a-softmax", beside, LABELS, reference=LABELLED + prob)
     target = data(3, 4, 2, 3) + data(3, 5, name="target") + FC
     euclidean = layer("EuclideanLoss", ["fc", "target"], "loss")
     yield Case("euclidean-loss", target + euclidean)
