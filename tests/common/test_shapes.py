@@ -1,20 +1,21 @@
 """Shapes, parameter shapes and refusals: the same as real Caffe's, for every supported type."""
 
 import csv
+import os
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from corpus import CORPUS, needs_corpus
-from layer_nets import ACCEPTED
+from layer_nets import ACCEPTED, SMALL
 from oracles import Write
 from refused_nets import REFUSED
 from tfcaffe.errors import ConversionError, NetError
 from tfcaffe.layers import registry
 from tfcaffe.load import load_net
-from tfcaffe.oracle import OracleError
-from tfcaffe.oracle.pycaffe import Caffe
+from tfcaffe.oracle.pycaffe import GLOG, Caffe, find_caffe
 from tfcaffe.oracle.records import LayerInfo
 from tfcaffe.plan import Plan, make_plan
 
@@ -34,6 +35,7 @@ def assert_same(plan: Plan, theirs: Sequence[LayerInfo]) -> None:
 
 def test_ids_are_unique() -> None:
     assert len({id for id, _ in ACCEPTED}) == len(ACCEPTED)
+    assert len({id for id, _ in REFUSED}) == len(REFUSED)
 
 
 def test_every_supported_type_is_tried() -> None:
@@ -48,13 +50,51 @@ def test_shapes_are_caffes(text: str, caffe: Caffe, write: Write) -> None:
     assert_same(make_plan(load_net(path)), caffe.describe(path).layers)
 
 
-@pytest.mark.parametrize("text", [t for _, t in REFUSED], ids=[id for id, _ in REFUSED])
-def test_what_caffe_refuses_is_refused(text: str, caffe: Caffe, write: Write) -> None:
-    path = write(text)
-    with pytest.raises(OracleError):
-        caffe.describe(path)
+@pytest.fixture(scope="module")
+def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bool]:
+    """Whether real Caffe refuses each net of `REFUSED`, and the good one besides them.
+
+    A refusal ends Caffe's process, and starting it takes seconds: one process forks for each net.
+    """
+    python = find_caffe()
+    if python is None:
+        pytest.skip("real Caffe is not installed (make pycaffe, or CAFFE_PYTHON)")
+    folder = tmp_path_factory.mktemp("refused")
+    texts = {"good": SMALL, **dict(REFUSED)}
+    paths = [folder / f"{number}.prototxt" for number in range(len(texts))]
+    for path, text in zip(paths, texts.values(), strict=True):
+        path.write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [python, "-c", FORKING, *map(str, paths)],
+        env={**os.environ, **GLOG},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    statuses = map(int, done.stdout.split())
+    return {id: status != 0 for id, status in zip(texts, statuses, strict=True)}
+
+
+FORKING = """
+import os, resource, sys, caffe
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+for path in sys.argv[1:]:
+    child = os.fork()
+    if not child:
+        caffe.Net(path, caffe.TEST)
+        os._exit(0)
+    sys.stdout.write("%d\\n" % os.waitpid(child, 0)[1])
+    sys.stdout.flush()
+"""
+
+
+@pytest.mark.parametrize(("id", "text"), REFUSED, ids=[id for id, _ in REFUSED])
+def test_what_caffe_refuses_is_refused(
+    id: str, text: str, refusals: dict[str, bool], write: Write
+) -> None:
+    assert refusals[id] and not refusals["good"]
     with pytest.raises(ConversionError, match=r"layer '(y|y0|a)' "):
-        make_plan(load_net(path))
+        make_plan(load_net(write(text)))
 
 
 def loadable() -> list[str]:
