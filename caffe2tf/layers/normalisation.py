@@ -24,6 +24,7 @@ def batch_norm(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
     affine = {} if scale is None else {r: scale.weight(r) for r in _AFFINE if scale.has(r)}
     free = scale is None or is_trainable(scale.planned)
     fixed = site.options.HasField("use_global_stats") and site.options.use_global_stats
+    axis = site.bottom.dim(1)
     return site.learn(
         "BatchNormalization",
         x,
@@ -32,7 +33,7 @@ def batch_norm(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
             "moving_variance": site.weight("variance"),
             **affine,
         },
-        axis=site.bottom.dim(1),
+        axis=-1 if axis == len(x.shape) - 1 else axis,  # Keras reshapes nothing for -1
         epsilon=site.options.eps,
         momentum=site.options.moving_average_fraction,
         center="beta" in affine,
