@@ -1,0 +1,239 @@
+"""`convert` and `load`: options, and what they do to the net."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import caffe2tf
+from caffe2tf.__main__ import main
+from conversions import Files, nchw, nhwc, relative, write_net
+from prototxts import data, layer, param
+from tfcaffe.oracle.pycaffe import Caffe
+
+CONV = param("convolution_param", num_output=4, kernel_size=3)
+FULL = (
+    data(2, 3, 9, 8)
+    + layer("Convolution", "data", "conv", CONV)
+    + layer("ReLU", "conv", "conv", name="relu")
+    + layer("Pooling", "conv", "pool", "pooling_param { kernel_size: 2 stride: 2 }")
+)
+NET = (
+    FULL
+    + layer("InnerProduct", "pool", "fc", param("inner_product_param", num_output=5))
+    + layer("Softmax", "fc", "prob")
+)
+TRAIN = """
+layer { name: "d" type: "Data" top: "data" top: "label" include { phase: TRAIN }
+        data_param { batch_size: 8 } transform_param { crop_size: 7 } }
+layer { name: "d" type: "Data" top: "data" top: "label" include { phase: TEST }
+        data_param { batch_size: 2 } transform_param { crop_size: 7 } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+        convolution_param { num_output: 4 kernel_size: 3 } }
+layer { name: "side" type: "InnerProduct" bottom: "conv" top: "side"
+        inner_product_param { num_output: 3 } include { stage: "deep" } }
+layer { name: "high" type: "TanH" bottom: "conv" top: "high" include { min_level: 2 } }
+layer { name: "fc" type: "InnerProduct" bottom: "conv" top: "fc"
+        inner_product_param { num_output: 3 } }
+layer { name: "drop" type: "Dropout" bottom: "fc" top: "fc" include { phase: TRAIN } }
+layer { name: "hush" type: "Silence" bottom: "label" include { phase: TRAIN } }
+layer { name: "accuracy" type: "Accuracy" bottom: "fc" bottom: "label" top: "accuracy"
+        include { phase: TEST } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }
+"""
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    """A classifier."""
+    return write_net(tmp_path, NET)
+
+
+def images(*shape: int) -> Any:
+    """Seeded numbers."""
+    return np.random.default_rng(9).normal(size=shape).astype(np.float32)
+
+
+def names(model: Any) -> list[str]:
+    """Names of the layers that a user named."""
+    return [la.name for la in model.layers if ">" not in la.name]
+
+
+# -- outputs
+
+
+@pytest.mark.parametrize(
+    ("outputs", "layers"),
+    [
+        (["conv"], ["data", "conv", "relu"]),
+        (["pool"], ["data", "conv", "relu", "pool"]),
+        (["fc", "conv"], ["data", "conv", "relu", "pool", "fc"]),
+        (["data", "conv"], ["data", "conv", "relu"]),
+    ],
+    ids=str,
+)
+def test_outputs(outputs: list[str], layers: list[str], files: Files, caffe: Caffe) -> None:
+    """The net is cut there, in the order asked for; a blob is what its last writer left."""
+    model = caffe2tf.load(files.net, files.weights, outputs=outputs)
+    assert names(model) == layers
+    x = images(2, 3, 9, 8)
+    run = caffe.run(files.net, files.weights, {"data": x})
+    blobs = {
+        top: array for ran in run.layers for top, array in zip(ran.tops, ran.arrays, strict=True)
+    }
+    answers = model(nhwc(x))
+    for name, answer in zip(outputs, answers if len(outputs) > 1 else [answers], strict=True):
+        answer = np.asarray(answer)
+        assert relative(nchw(answer) if answer.ndim == 4 else answer, blobs[name]) < 1e-5
+
+
+def test_headless_net_needs_no_weights_above(files: Files, tmp_path: Path) -> None:
+    """What is cut off may be missing, and is noted where it is not."""
+    notes = caffe2tf.convert(files.net, files.weights, tmp_path / "m.npz", outputs=["pool"])
+    assert any("net lacks" in note and "fc" in note for note in notes)
+    with np.load(tmp_path / "m.npz") as arrays:
+        assert set(arrays) == {"conv/weights", "conv/bias"}
+
+
+# -- sizes
+
+
+def test_batch_is_free(files: Files) -> None:
+    model = caffe2tf.load(files.net, files.weights)
+    assert model.input_shape == (None, 9, 8, 3)
+    np.testing.assert_allclose(
+        model(nhwc(images(5, 3, 9, 8)))[:2], model(nhwc(images(5, 3, 9, 8)[:2])), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "shape"),
+    [
+        ({"batch": 3}, (3, 9, 8, 3)),
+        ({"batch": "any"}, (None, 9, 8, 3)),
+        ({"input_shape": {"data": (1, 3, 10, 9)}}, (None, 10, 9, 3)),
+        ({"input_shape": {"data": (1, 3, None, None)}}, (None, None, None, 3)),
+        ({"input_shape": {"data": (1, 3, None, 12)}, "batch": 2}, (2, None, 12, 3)),
+    ],
+    ids=str,
+)
+def test_input_shape(
+    options: dict[str, Any], shape: tuple[int, ...], tmp_path: Path, caffe: Caffe
+) -> None:
+    """A net without full layers takes any size, and answers as Caffe does at that size."""
+    files = write_net(tmp_path, FULL)
+    model = caffe2tf.load(files.net, files.weights, **options)
+    assert model.input_shape == shape
+    n, h, w, c = (size or 11 for size in shape)
+    x = images(n, c, h, w)
+    expected = caffe.run(files.net, files.weights, {"data": x}).layers[-1].arrays[0]
+    assert relative(nchw(model(nhwc(x))), expected) < 1e-5
+
+
+def test_batch_that_the_net_fixes(tmp_path: Path) -> None:
+    """Said in a note; insisted on, refused."""
+    reshape = "reshape_param { shape { dim: 6 dim: 4 } }"
+    files = write_net(tmp_path, data(2, 3, 2, 2) + layer("Reshape", "data", "y", reshape))
+    notes = caffe2tf.convert(files.net, None, tmp_path / "m.keras")
+    assert any("batch" in note for note in notes)
+    assert caffe2tf.load(files.net).input_shape == (2, 2, 2, 3)
+    with pytest.raises(caffe2tf.ConversionError, match="'y'"):
+        caffe2tf.load(files.net, batch="any")
+
+
+# -- training nets
+
+
+@pytest.mark.parametrize(
+    ("phase", "layers"),
+    [("TEST", ["data", "conv", "fc", "loss"]), ("TRAIN", ["data", "conv", "fc", "drop", "loss"])],
+)
+def test_train_val(
+    phase: Any, layers: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Labels, losses, Accuracy and Silence go, with notes; the loss's softmax is the answer."""
+    files = write_net(tmp_path, TRAIN, phase=phase)
+    with caplog.at_level(logging.INFO, "caffe2tf"):
+        model = caffe2tf.load(files.net, files.weights, phase=phase)
+    assert names(model) == layers
+    assert [tensor.name for tensor in model.inputs] == ["data"]
+    answer = np.asarray(model(nhwc(images(2, 3, 7, 7))))
+    np.testing.assert_allclose(answer.sum(1), 1, rtol=1e-5)
+    assert np.ptp(answer) > 0
+    for words in ("became a Softmax", "'label'", "'hush'" if phase == "TRAIN" else "'accuracy'"):
+        assert words in caplog.text
+
+
+def test_softmax_stays_only_as_the_answer(tmp_path: Path) -> None:
+    """Scores that another layer turns into the answer get no second softmax."""
+    text = TRAIN + layer("Sigmoid", "fc", "answer")
+    files = write_net(tmp_path, text)
+    model = caffe2tf.load(files.net, files.weights)
+    assert names(model) == ["data", "conv", "fc", "answer"]
+
+
+def test_stage_and_level(tmp_path: Path) -> None:
+    files = write_net(tmp_path, TRAIN.replace('include { stage: "deep" }', ""))
+    files.net.write_text(TRAIN)
+    plain = caffe2tf.load(files.net, files.weights)
+    more = caffe2tf.load(files.net, files.weights, stage=["deep"], level=2)
+    assert set(names(more)) - set(names(plain)) == {"side", "high"}
+    assert len(more.outputs) == 3
+
+
+# -- the rest
+
+
+def test_net_from_the_caffemodel(tmp_path: Path, caffe: Caffe) -> None:
+    """As real Caffe saved it, splits and all."""
+    text = NET + layer("TanH", "conv", "side")
+    net, saved = tmp_path / "net.prototxt", tmp_path / "caffe.caffemodel"
+    net.write_text(text)
+    files = write_net(tmp_path, text)
+    caffe.save(net, saved, files.weights)
+    carried = caffe2tf.load("-", saved)
+    given = caffe2tf.load(net, files.weights)
+    assert names(carried) == names(given)
+    x = nhwc(images(2, 3, 9, 8))
+    for one, other in zip(carried(x), given(x), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_command(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All options at once, as on a command line; stdout stays empty."""
+    code = main(
+        [
+            *("convert", str(files.net), str(files.weights), "-o", str(tmp_path / "m.keras")),
+            *("-o", str(tmp_path / "m"), "--to", "npz", "--input-shape", "data=1,3,9,8"),
+            *("--batch", "4", "--outputs", "fc,pool", "--mean", "1,2,3", "--scale", "0.5"),
+            *("--channel-order", "rgb", "--keep-scale", "--phase", "TEST", "--level", "1"),
+            *("--stage", "s", "--stage", "t", "--overwrite"),
+        ]
+    )
+    out, err = capsys.readouterr()
+    assert (code, out) == (0, "")
+    assert err.count("note: wrote") == 2
+    with np.load(tmp_path / "m") as arrays:  # --to holds for all outputs
+        assert set(arrays) == {"conv/weights", "conv/bias", "fc/weights", "fc/bias"}
+
+
+def test_quiet(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "m.npz")
+    assert main(["convert", str(files.net), str(files.weights), "-o", out, "-q"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_debug_shows_the_traceback(files: Files, tmp_path: Path) -> None:
+    with pytest.raises(caffe2tf.ConversionError, match="gone"):
+        main(["convert", "gone.prototxt", "-o", str(tmp_path / "m.keras"), "--debug"])
+
+
+def test_no_weights(files: Files, tmp_path: Path) -> None:
+    """The architecture, with numbers of its own each time."""
+    one, other = (caffe2tf.load(files.net).get_layer("fc").get_weights()[0] for _ in range(2))
+    assert one.shape == other.shape
+    assert not np.array_equal(one, other)
