@@ -19,7 +19,7 @@ def learnt(site: Site, role: str, x: Tensor) -> Tensor:
     shape = site.param(role).to_tf(np.broadcast_to(np.float32(0), site.shape(role))).shape
     values = site.weight(role)
     first = site.op(operator.getitem, x, (0,) * len(x.shape))
-    row = site.op(site.ops.zeros_like, first, dtype="int32")
+    row = site.constant(first, 0.0)
     y = site.learn(
         "Embedding",
         row,

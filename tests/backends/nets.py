@@ -297,5 +297,7 @@ CASES = [
     ),
     *(Case(net.__name__, net()) for net in (normalisations, scales, axes, shapes, names)),
     Case("powers", powers(), draws={"data": positive}, constant=frozenset({"Power2"})),
+    Case("free-resnet", resnet(), free={"data": (2, 3, None, None)}),
+    Case("free-poolings", poolings(), free={"data": (2, 6, None, None)}),
     Case("words", words(), draws={"words": below(9)}),
 ]
