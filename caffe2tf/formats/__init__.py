@@ -68,6 +68,10 @@ def find(path: Path, name: str | None) -> Format:
     Raises:
         UsageError: unknown; all that there are are listed.
     """
+    if name == "python" or (name is None and path.suffix == ".py"):
+        raise UsageError(
+            f"{path}: Python source is not written yet; write a .keras or a SavedModel"
+        )
     known = registry()
     listed = ", ".join(f"{f.name} ({f.suffix or 'a directory'})" for f in known.values())
     if name is not None:

@@ -252,6 +252,7 @@ OUTPUTS = {
     "a checkpoint's part": (["-o", "old.ckpt"], "old.ckpt.index", "--overwrite"),
     "second one bad": (["-o", "out.npz", "-o", "gone/out.h5"], "no folder"),
     "unknown suffix": (["-o", "out.xyz"], "'.xyz'", "keras (.keras)", "--to"),
+    "Python source": (["-o", "out.py"], "out.py", "not written yet"),
     "unknown format": (["-o", "out.npz", "--to", "onnx"], "onnx", "savedmodel (a directory)"),
     "Keras's weights elsewhere": (["-o", "out.npz", "--to", "keras-weights"], ".weights.h5"),
     "a device": (["-o", "/dev/null", "--to", "npz", "--overwrite"], "device"),
