@@ -52,11 +52,6 @@ class Twin:
     blobs: tuple[BlobTwin, ...]
     outputs: tuple[BlobTwin, ...]
 
-    @property
-    def input_names(self) -> list[str]:
-        """TensorFlow's names of the inputs, in order."""
-        return [blob.node for blob in self.inputs]
-
     def to_json(self, **more: Any) -> str:
         """The record as text; `more` are facts for people (versions, the source)."""
         return json.dumps(
