@@ -2,7 +2,8 @@
 
     python tests/corpus_sweep.py [--again] [--only TEXT]
 
-Each net runs in a process of its own, no more at a time than there are cores. Results go to
+Each net runs in a process of its own, no more at a time than there are cores, and one whose blobs
+fill gigabytes alone. Results go to
 `out/corpus.jsonl` as they come, so that a sweep that was stopped goes on where it was; the table is
 written to `out/corpus.md` at the end.
 """
@@ -11,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import json
+import math
 import os
 import subprocess
 import sys
@@ -22,11 +25,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from tfcaffe.errors import ConversionError
+from tfcaffe.load import load_net
+from tfcaffe.plan import make_plan
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 OUT = REPOSITORY / "out"
 RESULTS, TABLE = OUT / "corpus.jsonl", OUT / "corpus.md"
 SEED = 1
 BLOB_LIMIT, OUTPUT_LIMIT = 1e-4, 1e-5
+_HEAVY = 3 * 2**30  # bytes of blobs from which a net runs alone
 _LARGE = 3 * 400 * 400  # numbers of an input above which one sample must do
 
 # Trained models: prototxt, caffemodel, the preprocessing of images that fits them.
@@ -82,13 +90,24 @@ def sweep(root: Path, *, again: bool, only: str) -> list[dict[str, Any]]:
             known[result["path"]] = result
     wanted = [item for item in items(root) if only in item[1]]
     missing = [item for item in wanted if item[1] not in known]
+    heavy = [item for item in missing if _bytes(root / item[1]) > _HEAVY]
+    light = [item for item in missing if item not in heavy]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for result in pool.map(_apart, missing):
+        for result in itertools.chain(pool.map(_apart, light), map(_apart, heavy)):
             known[result["path"]] = result
             with RESULTS.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(result) + "\n")
             print(_line(result), flush=True)
     return [known[path] for _, path in wanted]
+
+
+def _bytes(net: Path) -> int:
+    """What the net's blobs take in Caffe; 0 for a net that is refused anyhow."""
+    try:
+        plan = make_plan(load_net(net))
+    except ConversionError:
+        return 0
+    return 4 * sum(math.prod(shape) for shapes in plan.shapes for shape in shapes)
 
 
 def _apart(item: tuple[str, str]) -> dict[str, Any]:
@@ -108,8 +127,6 @@ def _apart(item: tuple[str, str]) -> dict[str, Any]:
 
 def one(kind: str, path: str) -> dict[str, Any]:
     """Convert a net and verify it; the figures, or why not."""
-    from tfcaffe.errors import ConversionError
-
     root = corpus()
     run = {
         "random weights": _random,
@@ -128,9 +145,7 @@ def _random(net: Path, folder: Path) -> dict[str, Any]:
 
     from caffe2tf.passes import prepare
     from random_weights import random_blobs, soften, write
-    from tfcaffe.load import load_net
     from tfcaffe.oracle.pycaffe import Caffe
-    from tfcaffe.plan import make_plan
 
     whole = load_net(net)
     plan = make_plan(whole)
@@ -171,7 +186,6 @@ def _layer_test(net: Path, folder: Path) -> dict[str, Any]:
     import numpy as np
 
     from tfcaffe import caffemodel
-    from tfcaffe.load import load_net
     from tfcaffe.weights import Blobs, LayerBlobs
 
     weights = net.with_suffix(".caffemodel")
