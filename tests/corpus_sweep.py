@@ -152,7 +152,7 @@ def _random(net: Path, folder: Path) -> dict[str, Any]:
     blobs = random_blobs(plan, SEED)
     rng = np.random.default_rng(SEED)
     inputs = {
-        top: np.asarray(rng.normal(0, 1, shape), np.float32)
+        top: np.asarray(rng.normal(0, 1, (1, *shape[1:]) if plan.free_batch else shape), np.float32)
         for entry, shapes in zip(plan.layers, plan.shapes, strict=True)
         if entry.family.source
         for top, shape in zip(entry.layer.tops, shapes, strict=True)

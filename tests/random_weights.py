@@ -63,7 +63,8 @@ def soften(
     ]
     if not last:
         return
-    run = caffe.run(net, inputs=inputs, blobs=blobs)
+    asked = {plan.layers[plan.net.sources[i][0].layer].layer.name for i in last}
+    run = caffe.run(net, inputs=inputs, blobs=blobs, only=asked)
     done: set[str] = set()
     for i in last:
         source = plan.net.sources[i][0]
