@@ -227,10 +227,13 @@ def compare(name: str, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         net, weights = _nets.write(name, folder)
-        outputs = ["-o", str(folder / f"{name}.keras"), "-o", str(folder / name)]
+        runners = pythons(name)
+        outputs = ["-o", str(folder / f"{name}.keras")]
+        if "saved" in runners:
+            outputs += ["-o", str(folder / name)]
         command = [sys.executable, "-m", "caffe2tf", "convert", str(net), str(weights), *outputs]
         subprocess.run([*command, "--quiet"], check=True)
-        workers = [Worker(python, kind, name, folder) for kind, python in pythons(name).items()]
+        workers = [Worker(python, kind, name, folder) for kind, python in runners.items()]
         check_answers(workers)
         times: dict[tuple[str, int], list[float]] = {}
         for turn in range(rounds):
