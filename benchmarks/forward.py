@@ -2,8 +2,8 @@
 
 Each net runs in a process of its own with as many threads as there are processors; they wait while
 another one is timed, and take turns. A turn's fastest call counts, and a ratio is the median of the
-turns' ratios, so that what else the machine does strikes both sides. TensorFlow runs `tf.function`s
-of models in inference mode.
+turns' ratios, so that what else the machine does strikes both sides; of the processors' own time it
+strikes little, so its ratio is given, too. TensorFlow runs `tf.function`s in inference mode.
 
 keras.applications' nets are not quite the same: their 3x3 poolings and MobileNet's strides begin a
 pixel elsewhere, ResNet50's convolutions have biases, MobileNet clips at 6. So multiply-adds are
@@ -34,6 +34,7 @@ BATCHES = (1, 8)
 TURN = 0.3  # seconds that a net is timed for in each turn, but at least twice
 APPLICATIONS = {"vgg16": "VGG16", "resnet50": "ResNet50", "mobilenet": "MobileNet"}
 Call = Callable[[], Any]
+Times = tuple[float, float]
 
 
 class Runner:
@@ -166,11 +167,13 @@ def work(runner: Runner) -> None:
         call = runner.call(images[: int(line)])
         call()
         times: list[float] = []
+        worked: list[float] = []
         while sum(times) < TURN or len(times) < 2:
-            begin = time.perf_counter()
+            begin, working = time.perf_counter(), time.process_time()
             call()
             times.append(time.perf_counter() - begin)
-        print(min(times) * 1e3, flush=True)
+            worked.append(time.process_time() - working)
+        print(min(times) * 1e3, min(worked) * 1e3, flush=True)
 
 
 class Worker:
@@ -187,12 +190,13 @@ class Worker:
         )
         self.runner, self.facts = runner, json.loads(self._line())
 
-    def time(self, batch: int) -> float:
-        """Milliseconds per call."""
+    def time(self, batch: int) -> Times:
+        """Milliseconds per call: on the wall, and of all processors together."""
         assert self.process.stdin
         self.process.stdin.write(f"{batch}\n")
         self.process.stdin.flush()
-        return float(self._line())
+        wall, processors = map(float, self._line().split())
+        return wall, processors
 
     def _line(self) -> str:
         assert self.process.stdout
@@ -235,7 +239,7 @@ def compare(name: str, rounds: int) -> None:
         subprocess.run([*command, "--quiet"], check=True)
         workers = [Worker(python, kind, name, folder) for kind, python in runners.items()]
         check_answers(workers)
-        times: dict[tuple[str, int], list[float]] = {}
+        times: dict[tuple[str, int], list[Times]] = {}
         for turn in range(rounds):
             for batch in BATCHES:
                 first = turn % len(workers)  # who begins changes
@@ -258,21 +262,23 @@ def check_answers(workers: list[Worker]) -> None:
             )
 
 
-def report(name: str, workers: list[Worker], times: dict[tuple[str, int], list[float]]) -> None:
+def report(name: str, workers: list[Worker], times: dict[tuple[str, int], list[Times]]) -> None:
     """The table of a net, and whether ours keeps its promises."""
     rival = "own" if name in APPLICATIONS else "ours"
     rounds = len(times["ours", 1])
     print(f"{name}: median of {rounds} turns, {THREADS} threads each, {machine()}")
-    heads = "".join(f"{f'ms, batch {b}':>14}{f'x {rival}':>8}" for b in BATCHES)
+    heads = "".join(f"{f'ms, batch {b}':>14}{f'x {rival}':>8}{'CPU':>6}" for b in BATCHES)
     print(f"{'':10}{heads}{'GMAC':>8}{'transposes':>12}")
     ratios: dict[tuple[str, int], float] = {}
     for worker in workers:
         cells = ""
         for batch in BATCHES:
-            own_times, theirs = times[worker.runner, batch], times[rival, batch]
-            pairs = zip(own_times, theirs, strict=True)
-            ratio = ratios[worker.runner, batch] = median(a / b for a, b in pairs)
-            cells += f"{median(own_times):14.2f}{ratio:8.2f}"
+            these, theirs = times[worker.runner, batch], times[rival, batch]
+            ratio, processors = (
+                median(a[i] / b[i] for a, b in zip(these, theirs, strict=True)) for i in (0, 1)
+            )
+            ratios[worker.runner, batch] = ratio
+            cells += f"{median(wall for wall, _ in these):14.2f}{ratio:8.2f}{processors:6.2f}"
         macs = worker.facts.get("macs")
         cells += f"{macs / 1e9:8.3f}" if macs else f"{'':8}"
         print(f"{worker.runner:10}{cells}{worker.facts.get('transposes', ''):>12}")
