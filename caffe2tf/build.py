@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from caffe2tf.layers import registry
 from caffe2tf.merge import batch_norm_scales
 from caffe2tf.preprocess import preprocessed
 from caffe2tf.site import Site, Tensor, Weights, escaped
+from caffe2tf.source import Source
 from tfcaffe.errors import UnsupportedError
 from tfcaffe.layout import Layout
 from tfcaffe.net import Ref
 from tfcaffe.plan import Plan
 from tfcaffe.twin import BlobTwin, Twin
-
-if TYPE_CHECKING:
-    from caffe2tf.convert import Source
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,23 @@ def build(source: Source, *, plain: bool = False) -> Built:
     Raises:
         UnsupportedError: a layer, field or free size that Keras cannot say exactly.
     """
-    return _Build(source, plain).run()
+    with _keras_defaults():
+        return _Build(source, plain).run()
+
+
+@contextmanager
+def _keras_defaults() -> Iterator[None]:
+    """Keras as it comes: what a user's keras.json says is no part of the net."""
+    import keras
+
+    layout, policy = keras.config.image_data_format(), keras.config.dtype_policy()
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_image_data_format(layout)
+        keras.config.set_dtype_policy(policy)
 
 
 class _Build:
@@ -71,9 +87,7 @@ class _Build:
             tensor, twin = self._output(ref)
             outputs.append(tensor)
             twins.append(twin)
-        model = keras.Model(
-            self.inputs, outputs[0] if len(outputs) == 1 else outputs, name=_model_name(self.plan)
-        )
+        model = keras.Model(_alone(self.inputs), _alone(outputs), name=_model_name(self.plan))
         # What only gives a Crop its size is no part of the function, nor of the model.
         nodes = {operation.name for operation in model.operations}
         blobs = tuple(blob for blob in self.blobs if blob.node in nodes)
@@ -188,6 +202,11 @@ class _Build:
             )
             tensor = site.relaid(tensor, have, want)
         return tensor, self._twin(ref.layer, ref.top, tensor, want)
+
+
+def _alone(tensors: list[Tensor]) -> Any:
+    """A single tensor as itself, so that the model is called with it and answers with it."""
+    return tensors[0] if len(tensors) == 1 else tensors
 
 
 def _model_name(plan: Plan) -> str:

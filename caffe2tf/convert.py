@@ -4,39 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from caffe2tf import formats
-from caffe2tf.passes import check_weight_decay, prepare
-from tfcaffe.bind import Binding, bind
-from tfcaffe.errors import OutputError, UsageError
-from tfcaffe.load import load_net, load_weights
+from caffe2tf.build import build
+from caffe2tf.source import AnyPath, read_source
+from tfcaffe.errors import OutputError
 from tfcaffe.output import check_writable, replacing_all
-from tfcaffe.plan import Plan, make_plan
-from tfcaffe.plugins import load_plugins
-from tfcaffe.preprocess import Preprocessing
-from tfcaffe.weights import Weights
 
-AnyPath = str | PathLike[str]
 log = logging.getLogger("caffe2tf")
-
-
-@dataclass(frozen=True)
-class Source:
-    """A net read, planned and bound to its numbers: all that a format's writer needs."""
-
-    plan: Plan
-    binding: Binding | None
-    weights: Weights | None
-    preprocessing: Preprocessing
-    keep_scale: bool
-    weight_decay: float
-    notes: tuple[str, ...]
-    facts: Mapping[str, str]
 
 
 def convert(
@@ -105,51 +84,7 @@ def load(net: AnyPath, weights: AnyPath | None = None, **options: Any) -> Any:
     Raises:
         ConversionError: with the layer, the field and the way out.
     """
-    from caffe2tf.build import build
-
     source = read_source(net, weights, **options)
     for note in source.notes:
         log.info(note)
     return build(source).model
-
-
-def read_source(
-    net: AnyPath,
-    weights: AnyPath | None,
-    *,
-    phase: Literal["TEST", "TRAIN"] = "TEST",
-    level: int = 0,
-    stage: Sequence[str] = (),
-    input_shape: Mapping[str, Sequence[int | None]] | None = None,
-    batch: int | str | None = None,
-    outputs: Sequence[str] = (),
-    mean: AnyPath | Sequence[float] | None = None,
-    scale: float | None = None,
-    channel_order: Literal["bgr", "rgb"] | None = None,
-    keep_scale: bool = False,
-    weight_decay: float | None = None,
-    proto: Sequence[AnyPath] = (),
-    plugin: Sequence[AnyPath] = (),
-) -> Source:
-    """Everything that is known of a net before TensorFlow is needed.
-
-    Raises:
-        ConversionError: see the functions that it calls.
-    """
-    if isinstance(batch, int) and batch < 1:
-        raise UsageError(f"--batch {batch}: give a number of 1 or more, or `any`")
-    load_plugins([Path(path) for path in plugin])
-    read = load_net(
-        net, weights, phase=phase, level=level, stages=stage, protos=[Path(p) for p in proto]
-    )
-    if weight_decay is not None:
-        check_weight_decay(read, weight_decay)
-    plan = make_plan(prepare(read, outputs), input_shape, batch)
-    preprocessing = Preprocessing.make(plan, mean, scale, channel_order)
-    found = None if weights is None else load_weights(weights)
-    binding = None if found is None else bind(plan, found)
-    notes = (*plan.net.notes, *plan.notes, *(binding.notes if binding else ()))
-    facts = {"net": Path(net).name, "weights": Path(weights or "").name}
-    return Source(
-        plan, binding, found, preprocessing, keep_scale, weight_decay or 0.0, notes, facts
-    )

@@ -22,8 +22,8 @@ import pytest
 from numpy.typing import NDArray
 
 from caffe2tf.build import Built, build
-from caffe2tf.convert import Source, read_source
 from caffe2tf.formats import keras as keras_format
+from caffe2tf.source import Source, read_source
 from tfcaffe.bind import bind
 from tfcaffe.errors import NetError, UnsupportedError
 from tfcaffe.input import FileIdentity

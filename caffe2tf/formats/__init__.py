@@ -8,12 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from caffe2tf.source import Source
 from tfcaffe.errors import UsageError
-
-if TYPE_CHECKING:
-    from caffe2tf.convert import Source
 
 
 def _itself(path: Path) -> list[Path]:

@@ -6,14 +6,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from caffe2tf.formats import Format
 from caffe2tf.formats.npz import arrays
+from caffe2tf.source import Source
 from tfcaffe.names import escape
-
-if TYPE_CHECKING:
-    from caffe2tf.convert import Source
 
 # TensorFlow's customary names; other roles stay as they are.
 _CUSTOMARY = {

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from caffe2tf.build import build
 from caffe2tf.formats import Format
-
-if TYPE_CHECKING:
-    from caffe2tf.convert import Source
+from caffe2tf.source import Source
 
 
 def write(source: Source, path: Path) -> None:
@@ -17,7 +15,6 @@ def write(source: Source, path: Path) -> None:
         convert_variables_to_constants_v2,
     )
 
-    from caffe2tf.build import build
     from caffe2tf.formats.savedmodel import check_weights, serving
 
     check_weights(source)

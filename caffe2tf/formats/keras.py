@@ -5,13 +5,11 @@ from __future__ import annotations
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from caffe2tf.build import build
 from caffe2tf.formats import Format
+from caffe2tf.source import Source
 from tfcaffe.twin import MEMBER
-
-if TYPE_CHECKING:
-    from caffe2tf.convert import Source
 
 
 def write(source: Source, path: Path) -> None:
@@ -21,8 +19,6 @@ def write(source: Source, path: Path) -> None:
     writes as well, straight to the disk, is made the archive here.
     """
     import keras
-
-    from caffe2tf.build import build
 
     built = build(source)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:

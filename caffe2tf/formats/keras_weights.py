@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from caffe2tf.build import build
 from caffe2tf.formats import Format
+from caffe2tf.source import Source
 from tfcaffe.errors import UsageError
-
-if TYPE_CHECKING:
-    from caffe2tf.convert import Source
 
 
 def write(source: Source, path: Path) -> None:
@@ -18,8 +16,6 @@ def write(source: Source, path: Path) -> None:
     Raises:
         UsageError: Keras refuses any other suffix.
     """
-    from caffe2tf.build import build
-
     if not path.name.endswith(FORMAT.suffix):
         raise UsageError(f"{path.name}: Keras's weights files end in {FORMAT.suffix}")
     build(source).model.save_weights(path)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caffe2tf.formats import Format
 from caffe2tf.merge import batch_norm_scales
+from caffe2tf.source import Source
 from tfcaffe.errors import UsageError
-
-if TYPE_CHECKING:
-    from caffe2tf.convert import Source
 
 
 def write(source: Source, path: Path) -> None:

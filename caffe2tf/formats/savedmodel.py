@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from caffe2tf.build import Built, build
 from caffe2tf.formats import Format
+from caffe2tf.source import Source
 from tfcaffe.errors import UnsupportedError, UsageError
 from tfcaffe.names import escape
 from tfcaffe.twin import MEMBER
-
-if TYPE_CHECKING:
-    from caffe2tf.build import Built
-    from caffe2tf.convert import Source
 
 ASSETS = "assets.extra"  # where TensorFlow leaves room for files of other programs
 
@@ -21,8 +19,6 @@ ASSETS = "assets.extra"  # where TensorFlow leaves room for files of other progr
 def write(source: Source, path: Path) -> None:
     """`serving_default` has inputs and outputs keyed by (escaped) blob names."""
     import tensorflow as tf
-
-    from caffe2tf.build import build
 
     check_weights(source)
     built = build(source, plain=True)
@@ -79,7 +75,7 @@ def serving(built: Built) -> Any:
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def serve(*inputs: Any) -> dict[str, Any]:
-        results = built.model(list(inputs), training=False)
+        results = built.model(inputs[0] if len(inputs) == 1 else list(inputs), training=False)
         results = results if isinstance(results, list | tuple) else [results]
         return dict(zip(names, results, strict=True))
 

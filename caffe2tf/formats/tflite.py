@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from caffe2tf.formats import Format, savedmodel
-
-if TYPE_CHECKING:
-    from caffe2tf.convert import Source
+from caffe2tf.source import Source
 
 
 def write(source: Source, path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from caffe2tf.build import build
-from caffe2tf.convert import read_source
+from caffe2tf.source import read_source
 from conversions import write_net
 from prototxts import data, layer, param
 from tfcaffe.errors import ConversionError

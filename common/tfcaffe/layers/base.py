@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from tfcaffe.errors import NetError, UnsupportedError, WeightsError
+from tfcaffe.errors import NetError, UnsupportedError
 from tfcaffe.layout import Layout, Pattern, Shape
 from tfcaffe.net import Layer
 
@@ -207,38 +207,6 @@ def check_layer(family: Family, layer: Layer) -> None:
     family.check(layer)
 
 
-def check_blobs(
-    layer: Layer, params: Sequence[Param], blobs: Sequence[np.ndarray]
-) -> list[np.ndarray]:
-    """The layer's blobs in the shapes that the net gives them.
-
-    A stored shape fits as Caffe's own loading rule has it: equal, or legacy 4-D with leading 1s.
-    Source: Blob::ShapeEquals.
-
-    Raises:
-        WeightsError: another count, or a shape that does not fit; both are named.
-    """
-    if len(blobs) != len(params):
-        raise WeightsError(
-            f"{layer}: the weights file has {len(blobs)} blobs for it, the net wants "
-            f"{len(params)} ({', '.join(p.role or 'factor' for p in params)})"
-        )
-    fitted = []
-    for i, (param, blob) in enumerate(zip(params, blobs, strict=True)):
-        legacy = len(blob.shape) == 4 and tuple(blob.shape[: 4 - len(param.shape)]) == (1,) * (
-            4 - len(param.shape)
-        )
-        if blob.shape != param.shape and not (
-            legacy and blob.shape[4 - len(param.shape) :] == param.shape
-        ):
-            raise WeightsError(
-                f"{layer}: blob {i} ({param.role or 'factor'}) has shape {list(blob.shape)} in "
-                f"the weights file, the net wants {list(param.shape)}"
-            )
-        fitted.append(blob.reshape(param.shape))
-    return fitted
-
-
 __all__ = [
     "Elementwise",
     "Family",
@@ -249,7 +217,6 @@ __all__ = [
     "Pattern",
     "Shape",
     "canonical_axis",
-    "check_blobs",
     "check_layer",
     "families",
     "fields",
