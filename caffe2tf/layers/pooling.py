@@ -78,10 +78,10 @@ def _maximum(
     site: Site, x: Tensor, axes: Sequence[_Axis], kernel: tuple[int, ...], stride: tuple[int, ...]
 ) -> Tensor:
     """The maximum over the real pixels of each window."""
-    if all(axis.same for axis in axes):
-        return site.add("MaxPooling2D", x, pool_size=kernel, strides=stride, padding="same")
     pads = [[0, 0], *([axis.before, axis.after] for axis in axes), [0, 0]]
     if any(map(any, pads)):
+        if all(axis.same for axis in axes):
+            return site.add("MaxPooling2D", x, pool_size=kernel, strides=stride, padding="same")
         x = site.op(site.ops.pad, x, pads, constant_values=_LOWEST)
     x = cropped(site, x, [(0, axis.crop) for axis in axes])
     return site.add("MaxPooling2D", x, pool_size=kernel, strides=stride, padding="valid")
