@@ -120,8 +120,10 @@ def wire(
 ) -> Net:
     """Connect layers by blob names, under Caffe's rules.
 
-    A top may repeat a name only in place: the same index among its own bottoms. What no layer
-    reads is an output. Source: Net::AppendTop, Net::AppendBottom.
+    A top may repeat a name only in place: the same index among its own bottoms, on a blob that
+    nothing else has read. What no layer reads is an output. Source: Net::AppendTop,
+    Net::AppendBottom; InsertSplits gives each of several readers a blob of its own, so that one
+    of them is in place no more.
 
     Raises:
         NetError: a bottom that nobody made before, a top that is already there.
@@ -129,6 +131,7 @@ def wire(
     layers = tuple(layers)
     latest: dict[str, Ref] = {}
     unread: dict[Ref, str] = {}
+    read: dict[Ref, Layer] = {}
     sources: list[tuple[Ref, ...]] = []
     for i, layer in enumerate(layers):
         refs = []
@@ -145,8 +148,15 @@ def wire(
                     f"{path}: top {top!r} of {layer} is already made by {first}; only an in-place "
                     "layer (the same name as bottom and top) may write a blob again"
                 )
+            if in_place and (refs.count(refs[t]) > 1 or refs[t] in read):
+                other = read.get(refs[t], layer)
+                raise NetError(
+                    f"{path}: {layer} works in place on {top!r}, which {other} reads, too; Caffe "
+                    "refuses that, so give its top a name of its own"
+                )
             latest[top] = Ref(i, t)
             unread[latest[top]] = top
+        read.update(dict.fromkeys(refs, layer))
         sources.append(tuple(refs))
     outputs = tuple((top, ref) for ref, top in unread.items())
     return Net(name, layers, tuple(sources), outputs, path, notes)

@@ -15,6 +15,7 @@ from tfcaffe.errors import NetError, UnsupportedError, UsageError
 from tfcaffe.infer import PlannedLayer, find_families, infer
 from tfcaffe.layers.base import Family, check_layer
 from tfcaffe.layout import Layout, Shape
+from tfcaffe.memory import check_memory
 from tfcaffe.net import Layer, Net, Ref
 from tfcaffe.sharing import share_params
 
@@ -73,6 +74,7 @@ def make_plan(
 
 def _plan(net: Net, given: Given, batch: int | str | None) -> Plan:
     kinds = find_families(net)
+    check_memory(net)
     for kind, layer in zip(kinds, net.layers, strict=True):
         check_layer(kind, layer)
     inputs = _inputs(net, kinds, given)
