@@ -110,7 +110,7 @@ def main() -> None:
     from argparse import ArgumentParser
 
     parser = ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--nets", default=",".join(APPLICATIONS))
     options = parser.parse_args()
     for name in options.nets.split(","):
