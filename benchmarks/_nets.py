@@ -159,10 +159,10 @@ def write(name: str, folder: Path) -> tuple[Path, Path]:
     """
     import numpy as np
 
-    from tfcaffe import caffemodel
+    from tfcaffe.files import caffemodel
+    from tfcaffe.files.weights import Blobs, LayerBlobs
     from tfcaffe.load import load_net
     from tfcaffe.plan import make_plan
-    from tfcaffe.weights import Blobs, LayerBlobs
 
     net, weights = folder / f"{name}.prototxt", folder / f"{name}.caffemodel"
     net.write_text(NETS[name](), encoding="utf-8")

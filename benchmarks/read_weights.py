@@ -66,8 +66,8 @@ def make(net: str, weights: str) -> None:
     """Writes both files, a layer at a time."""
     import numpy as np
 
-    from tfcaffe import caffemodel
-    from tfcaffe.weights import Blobs, LayerBlobs
+    from tfcaffe.files import caffemodel
+    from tfcaffe.files.weights import Blobs, LayerBlobs
 
     random = np.random.default_rng(16)
 
@@ -96,11 +96,11 @@ def ours(_net: str, weights: str) -> None:
     """Reads every blob and adds up every float of it."""
     import numpy as np
 
-    from tfcaffe.weights import read_weights
+    from tfcaffe.load import load_weights
 
     count = 0
     with np.errstate(all="ignore"):
-        for layer in read_weights(weights).layers.values():
+        for layer in load_weights(weights).layers.values():
             for blob in layer.blobs:
                 blob.sum()
                 count += blob.size
@@ -109,7 +109,7 @@ def ours(_net: str, weights: str) -> None:
 
 def protobuf(_net: str, weights: str) -> None:
     """Protobuf's own parser."""
-    from tfcaffe import schema
+    from tfcaffe.files import schema
 
     schema.bvlc().message("NetParameter")().ParseFromString(Path(weights).read_bytes())
 

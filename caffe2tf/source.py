@@ -11,11 +11,11 @@ from typing import Literal
 from caffe2tf.passes import check_weight_decay, prepare
 from tfcaffe.bind import Binding, bind
 from tfcaffe.errors import UsageError
+from tfcaffe.files.weights import Weights
 from tfcaffe.load import load_net, load_weights
 from tfcaffe.plan import Plan, make_plan
 from tfcaffe.plugins import load_plugins
 from tfcaffe.preprocess import Preprocessing
-from tfcaffe.weights import Weights
 
 AnyPath = str | PathLike[str]
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from tfcaffe.caffemodel import write
+from tfcaffe.files.caffemodel import write
+from tfcaffe.files.weights import Blobs, LayerBlobs
 from tfcaffe.load import load_net
 from tfcaffe.plan import make_plan
-from tfcaffe.weights import Blobs, LayerBlobs
 
 PROTOTXT = Path(__file__).with_name("digits.prototxt")
 EPOCHS = 15

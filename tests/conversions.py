@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from random_weights import random_blobs
-from tfcaffe import caffemodel
+from tfcaffe.files import caffemodel
+from tfcaffe.files.weights import Blobs, LayerBlobs
 from tfcaffe.load import load_net
 from tfcaffe.plan import make_plan
-from tfcaffe.weights import Blobs, LayerBlobs
 
 Array = NDArray[np.float32]
 

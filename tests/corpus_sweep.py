@@ -185,8 +185,8 @@ def _trained(net: Path, folder: Path) -> dict[str, Any]:
 def _layer_test(net: Path, folder: Path) -> dict[str, Any]:
     import numpy as np
 
-    from tfcaffe import caffemodel
-    from tfcaffe.weights import Blobs, LayerBlobs
+    from tfcaffe.files import caffemodel
+    from tfcaffe.files.weights import Blobs, LayerBlobs
 
     weights = net.with_suffix(".caffemodel")
     if not weights.exists():

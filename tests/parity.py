@@ -26,6 +26,7 @@ from caffe2tf.formats import keras as keras_format
 from caffe2tf.source import Source, read_source
 from tfcaffe.bind import bind
 from tfcaffe.errors import NetError, UnsupportedError
+from tfcaffe.files.weights import Blobs, LayerBlobs, Weights
 from tfcaffe.input import FileIdentity
 from tfcaffe.load import load_net
 from tfcaffe.net import Net, Ref
@@ -34,7 +35,6 @@ from tfcaffe.oracle.pycaffe import Caffe
 from tfcaffe.oracle.records import LayerRun, Run
 from tfcaffe.plan import FreeShape, Plan, make_plan
 from tfcaffe.twin import MEMBER, BlobTwin, Twin
-from tfcaffe.weights import Blobs, LayerBlobs, Weights
 
 Array = NDArray[np.float32]
 Shape = tuple[int, ...]

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tfcaffe import caffemodel
+from tfcaffe.files import caffemodel
+from tfcaffe.files.weights import Blobs, LayerBlobs
 from tfcaffe.net import Ref
 from tfcaffe.oracle.pycaffe import Caffe
 from tfcaffe.plan import Plan
-from tfcaffe.weights import Blobs, LayerBlobs
 
 Array = NDArray[np.float32]
 _FACTOR = 3.0  # what BatchNorm's statistics are stored multiplied by

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 import caffe2tf
 from prototxts import data, layer, param
-from tfcaffe import caffemodel
+from tfcaffe.files import caffemodel
+from tfcaffe.files.weights import Blobs, LayerBlobs
 from tfcaffe.load import load_net
 from tfcaffe.plan import make_plan
-from tfcaffe.weights import Blobs, LayerBlobs
 
 Array = NDArray[np.float32]
 

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcaffe.errors import WeightsError
+from tfcaffe.files.weights import LayerBlobs, Weights
 from tfcaffe.infer import PlannedLayer
 from tfcaffe.layers.base import Param
 from tfcaffe.layout import Shape
 from tfcaffe.plan import Plan
-from tfcaffe.weights import LayerBlobs, Weights
 
 Array = NDArray[np.float32]
 _Read = Callable[[], Array]

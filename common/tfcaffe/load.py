@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from tfcaffe import net as nets
-from tfcaffe import phases, prototxt, schema
 from tfcaffe.errors import FileFormatError, NetError, UsageError
+from tfcaffe.files import caffe_hdf5, caffemodel, phases, prototxt, schema
+from tfcaffe.files.file_kind import is_hdf5
+from tfcaffe.files.weights import Weights
 from tfcaffe.net import Net
-from tfcaffe.weights import Weights, read_weights
 
 CARRIED = "-"  # in place of a prototxt: the net that the caffemodel carries
 
@@ -35,7 +36,7 @@ def load_net(
     if str(net) == CARRIED:
         if weights is None:
             raise UsageError("`-` stands for the net in a caffemodel: name the caffemodel, too")
-        from tfcaffe.carried_net import carried_net
+        from tfcaffe.files.carried_net import carried_net
 
         message = carried_net(Path(weights))
         try:  # Caffe filters before it saves, but keeps the rules: most often for TRAIN
@@ -51,9 +52,11 @@ def load_net(
 
 
 def load_weights(path: str | PathLike[str]) -> Weights:
-    """A caffemodel or HDF5 file of weights.
+    """The weights of a `.caffemodel` or a Caffe `.h5`, told apart by content.
 
     Raises:
-        FileFormatError: see `read_weights`.
+        UsageError: there is no such file.
+        FileFormatError: it is neither, or is damaged.
     """
-    return read_weights(Path(path))
+    path = Path(path)
+    return caffe_hdf5.read(path) if is_hdf5(path) else caffemodel.read(path)

@@ -83,7 +83,7 @@ def _mean(
     mean: str | PathLike[str] | Sequence[float], blob: str, shape: Sequence[int | None]
 ) -> NDArray[np.float32]:
     """The mean as `[C]` or cut from its middle to the input's `[C, H, W]`, as Caffe crops it."""
-    from tfcaffe.mean import read_mean
+    from tfcaffe.files.mean import read_mean
 
     if isinstance(mean, str | PathLike):
         values = read_mean(str(mean))

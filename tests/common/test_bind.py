@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 
 from oracles import Write
 from prototxts import data, layer, param
-from tfcaffe import caffe_hdf5, caffemodel, prototxt
 from tfcaffe import net as nets
 from tfcaffe.bind import Binding, bilinear, bind
 from tfcaffe.errors import WeightsError
+from tfcaffe.files import caffe_hdf5, caffemodel, prototxt
+from tfcaffe.files.weights import Blobs, LayerBlobs
+from tfcaffe.load import load_weights
 from tfcaffe.oracle import OracleError
 from tfcaffe.oracle.pycaffe import Caffe
 from tfcaffe.plan import Plan, make_plan
-from tfcaffe.weights import Blobs, LayerBlobs, read_weights
 from weights_files import BLOBS, GENERATIONS, PROTOTXT, VALUES
 
 Array = NDArray[np.float32]
@@ -37,7 +38,7 @@ def bound(text: str, folder: Path, layers: Mapping[str, Sequence[Array]]) -> Bin
     path = folder / "net.caffemodel"
     stored = [LayerBlobs(name, "", Blobs.of(arrays)) for name, arrays in layers.items()]
     caffemodel.write(path, stored, overwrite=True)
-    return bind(planned(text), read_weights(path))
+    return bind(planned(text), load_weights(path))
 
 
 def test_by_name(tmp_path: Path) -> None:
@@ -54,7 +55,7 @@ def test_by_name(tmp_path: Path) -> None:
 def test_every_generation_and_encoding(generation: str, encoding: str, tmp_path: Path) -> None:
     path = tmp_path / "net.caffemodel"
     path.write_bytes(GENERATIONS[generation].file(BLOBS[encoding]))
-    values = bind(planned(PROTOTXT), read_weights(path)).values(1)
+    values = bind(planned(PROTOTXT), load_weights(path)).values(1)
     for role, expected in zip(("weights", "bias"), VALUES, strict=True):
         assert values[role].dtype == np.float32
         np.testing.assert_array_equal(values[role], expected)
@@ -139,7 +140,7 @@ def caffe_saved(
 ) -> Mapping[str, LayerBlobs]:
     """What real Caffe has in the net's blobs after it loaded them."""
     caffe.save(net, folder / "saved.caffemodel", weights)
-    return read_weights(folder / "saved.caffemodel").layers
+    return load_weights(folder / "saved.caffemodel").layers
 
 
 @pytest.mark.parametrize("size", range(1, 9))

@@ -9,10 +9,11 @@ import h5py
 import numpy as np
 import pytest
 
-from tfcaffe import caffe_hdf5
 from tfcaffe.errors import FileFormatError, OutputError, WeightsError
+from tfcaffe.files import caffe_hdf5
+from tfcaffe.files.weights import Blobs, LayerBlobs
+from tfcaffe.load import load_weights
 from tfcaffe.oracle.pycaffe import find_caffe
-from tfcaffe.weights import Blobs, LayerBlobs, read_weights
 from weights_files import PROTOTXT, VALUES
 
 LAYERS = [
@@ -56,7 +57,7 @@ def caffe(program: str, prototxt: str, weights: Path, arrays: Path) -> None:
 def test_written_files_read_back(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     caffe_hdf5.write(path, iter(LAYERS))
-    weights = read_weights(path)  # told apart by content
+    weights = load_weights(path)  # told apart by content
     assert set(weights.layers) == {layer.name for layer in LAYERS}
     for layer in LAYERS:
         for mine, values in zip(weights.layers[layer.name].blobs, layer.blobs, strict=True):
@@ -87,7 +88,7 @@ def of_caffe(tmp_path: Path) -> Callable[[str], Path]:
 
 
 def test_reads_what_real_caffe_saved(of_caffe: Callable[[str], Path]) -> None:
-    layers = read_weights(of_caffe(PROTOTXT)).layers
+    layers = load_weights(of_caffe(PROTOTXT)).layers
     assert set(layers) == {"data", "c"}
     assert layers["data"].shapes == ()
     for index, values in enumerate(VALUES):
@@ -95,7 +96,7 @@ def test_reads_what_real_caffe_saved(of_caffe: Callable[[str], Path]) -> None:
 
 
 def test_blobs_that_a_layer_shares_are_absent(of_caffe: Callable[[str], Path]) -> None:
-    layer = read_weights(of_caffe(SHARED)).layers["d"]
+    layer = load_weights(of_caffe(SHARED)).layers["d"]
     assert layer.absent == {0}
     assert layer.blobs[1].shape == (3,)
     with pytest.raises(WeightsError, match="layer 'd': blob 0 is not in the file"):
@@ -104,7 +105,7 @@ def test_blobs_that_a_layer_shares_are_absent(of_caffe: Callable[[str], Path]) -
 
 def test_blobs_are_views_that_cannot_be_written(tmp_path: Path) -> None:
     caffe_hdf5.write(tmp_path / "out.h5", LAYERS)
-    layer = read_weights(tmp_path / "out.h5").layers["c"]
+    layer = load_weights(tmp_path / "out.h5").layers["c"]
     assert np.shares_memory(layer.blobs[0], layer.blobs[0])
     with pytest.raises(ValueError, match="read-only"):
         layer.blobs[0][0] = 0
@@ -118,14 +119,14 @@ def test_blobs_are_views_that_cannot_be_written(tmp_path: Path) -> None:
 def test_other_storage(options: dict[str, Any], tmp_path: Path) -> None:
     with h5py.File(tmp_path / "w.h5", "w") as file:
         file.create_dataset("data/c/0", data=VALUES[0], **options)
-    blob = read_weights(tmp_path / "w.h5").layers["c"].blobs[0]
+    blob = load_weights(tmp_path / "w.h5").layers["c"].blobs[0]
     np.testing.assert_array_equal(blob.astype(np.float32), VALUES[0])
 
 
 def test_a_user_block(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "w.h5", "w", userblock_size=1024) as file:
         file["data/c/0"] = VALUES[0]
-    np.testing.assert_array_equal(read_weights(tmp_path / "w.h5").layers["c"].blobs[0], VALUES[0])
+    np.testing.assert_array_equal(load_weights(tmp_path / "w.h5").layers["c"].blobs[0], VALUES[0])
 
 
 def test_nested_groups_are_names_with_slashes(tmp_path: Path) -> None:
@@ -135,7 +136,7 @@ def test_nested_groups_are_names_with_slashes(tmp_path: Path) -> None:
         file["data/conv/0"] = VALUES[0]
         file["data/conv/bn/0"] = VALUES[1]
         file.create_group("data/relu/a")
-    layers = read_weights(tmp_path / "w.h5").layers
+    layers = load_weights(tmp_path / "w.h5").layers
     assert set(layers) == {"inception/1x1", "inception/3x3/reduce", "conv", "conv/bn", "relu/a"}
     np.testing.assert_array_equal(layers["conv/bn"].blobs[0], VALUES[1])
 
@@ -245,7 +246,7 @@ def test_bad_files_are_refused(
     with h5py.File(tmp_path / "w.h5", "w") as file:
         fill(file)
     with pytest.raises(FileFormatError, match=reason):
-        read_weights(tmp_path / "w.h5")
+        load_weights(tmp_path / "w.h5")
 
 
 @pytest.fixture

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 import weights_files as made
 from corpus import CORPUS, needs_corpus
-from tfcaffe import caffemodel, schema
 from tfcaffe.errors import FileFormatError, OutputError, UsageError, WeightsError
+from tfcaffe.files import caffemodel, schema
+from tfcaffe.files.upgrade import upgrade
+from tfcaffe.files.weights import Blobs, LayerBlobs, Weights
+from tfcaffe.load import load_weights
 from tfcaffe.oracle.pycaffe import find_caffe
-from tfcaffe.upgrade import upgrade
-from tfcaffe.weights import Blobs, LayerBlobs, Weights, read_weights
 from weights_files import BLOBS, FORK_BLOBS, GENERATIONS, VALUES, counted, inside, packed
 
 Write = Callable[[bytes], Path]
@@ -131,7 +132,7 @@ def test_corpus_reads_as_protobuf_does(path: Path) -> None:
 
 @pytest.mark.parametrize("blob", ["as Caffe writes", "unpacked", "double"])
 def test_blobs_are_views_that_cannot_be_written(blob: str, write: Write) -> None:
-    layer = read_weights(write(GENERATIONS["V2"].file(BLOBS[blob]))).layers["c"]
+    layer = load_weights(write(GENERATIONS["V2"].file(BLOBS[blob]))).layers["c"]
     first, again = layer.blobs[0], layer.blobs[0]
     assert np.shares_memory(first, again)
     with pytest.raises(ValueError, match="read-only"):
@@ -197,12 +198,12 @@ def test_bad_files_are_refused(content: bytes, reason: str, write: Write) -> Non
 
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
-        read_weights(tmp_path / "none.caffemodel")
+        load_weights(tmp_path / "none.caffemodel")
 
 
 def test_a_directory(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="is not a file"):
-        read_weights(tmp_path)
+        load_weights(tmp_path)
 
 
 def as_text(name: str | bytes) -> str:
@@ -276,7 +277,7 @@ def test_written_files_read_back(tmp_path: Path) -> None:
     assert net.SerializeToString(deterministic=True) == path.read_bytes()
     for layer in LAYERS:
         for mine, values in zip(
-            read_weights(path).layers[layer.name].blobs, layer.blobs, strict=True
+            load_weights(path).layers[layer.name].blobs, layer.blobs, strict=True
         ):
             np.testing.assert_array_equal(mine, values)
             assert mine.shape == values.shape
@@ -332,7 +333,7 @@ def test_shapes_that_do_not_fit_are_named(write: Write) -> None:
 
 def test_a_changed_file_is_noticed(write: Write) -> None:
     path = write(GENERATIONS["V2"].file(BLOBS["as Caffe writes"]))
-    weights = read_weights(path)
+    weights = load_weights(path)
     assert weights.unchanged()
     os.utime(path, ns=(1, 1))
     assert not weights.unchanged()
@@ -348,7 +349,7 @@ def test_more_than_two_gigabytes_are_read(tmp_path: Path) -> None:
         file.write(made.tag(100, made.BYTES) + made.number(len(layer) + count * 4) + layer)
         file.seek(count * 4, os.SEEK_CUR)
         file.write(GENERATIONS["V2"].file(BLOBS["unpacked"]))
-    layers = read_weights(path).layers
+    layers = load_weights(path).layers
     assert layers["big"].blobs[0].shape == (3, count // 3)
     assert layers["big"].blobs[0][-1, -1] == 0
     np.testing.assert_array_equal(layers["c"].blobs[0], VALUES[0])

@@ -10,13 +10,13 @@ from google.protobuf import text_format
 
 from corpus import CORPUS, needs_corpus
 from oracles import caffe  # noqa: F401
-from tfcaffe import caffe_hdf5, schema
-from tfcaffe import carried_net as carried_net_module
-from tfcaffe.carried_net import carried_net
 from tfcaffe.errors import FileFormatError, NetError, UnsupportedError
+from tfcaffe.files import caffe_hdf5, schema
+from tfcaffe.files import carried_net as carried_net_module
+from tfcaffe.files.carried_net import carried_net
+from tfcaffe.files.splits import without_splits
+from tfcaffe.files.weights import Blobs, LayerBlobs
 from tfcaffe.oracle.pycaffe import Caffe
-from tfcaffe.splits import without_splits
-from tfcaffe.weights import Blobs, LayerBlobs
 from weights_files import BLOBS, GENERATIONS, counted, inside, v2
 
 SPLIT = """

@@ -3,9 +3,10 @@
 import pytest
 
 from prototxts import data, layer
-from tfcaffe import geometry, prototxt
+from tfcaffe import geometry
 from tfcaffe import net as nets
 from tfcaffe.errors import NetError
+from tfcaffe.files import prototxt
 from tfcaffe.geometry import Geometry
 from tfcaffe.net import Layer
 

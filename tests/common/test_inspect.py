@@ -13,8 +13,8 @@ import pytest
 from caffe2tf.__main__ import main
 from oracles import Write
 from prototxts import data, layer
-from tfcaffe import caffe_hdf5, caffemodel
-from tfcaffe.weights import Blobs, LayerBlobs
+from tfcaffe.files import caffe_hdf5, caffemodel
+from tfcaffe.files.weights import Blobs, LayerBlobs
 from weights_files import PROTOTXT, SHAPES
 
 NET = (

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfcaffe import schema
 from tfcaffe.errors import FileFormatError, UsageError
-from tfcaffe.mean import read_mean
+from tfcaffe.files import schema
+from tfcaffe.files.mean import read_mean
 from weights_files import BLOBS, dims, legacy, packed
 
 MEAN = (np.arange(3 * 5 * 4, dtype=np.float32) / 4).reshape(3, 5, 4)

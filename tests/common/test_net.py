@@ -5,8 +5,8 @@ import pytest
 from oracles import Write
 from prototxts import data, layer
 from tfcaffe import net as nets
-from tfcaffe import prototxt
 from tfcaffe.errors import NetError, UsageError
+from tfcaffe.files import prototxt
 from tfcaffe.net import Net, Ref
 from tfcaffe.oracle import OracleError
 from tfcaffe.oracle.pycaffe import Caffe
@@ -15,8 +15,8 @@ from tfcaffe.plan import make_plan
 IN_PLACE = (
     data(1, 2, 3, 4)
     + layer("ReLU", "data", "data", name="first")
-    + layer("Sigmoid", "data", "side")
     + layer("TanH", "data", "data", name="second")
+    + layer("Sigmoid", "data", "side")
     + layer("AbsVal", "data", "end")
 )
 
@@ -28,9 +28,15 @@ def wired(text: str) -> Net:
 
 def test_a_name_means_its_latest_writer() -> None:
     net = wired(IN_PLACE)
-    assert net.sources == ((), (Ref(0, 0),), (Ref(1, 0),), (Ref(1, 0),), (Ref(3, 0),))
-    assert net.outputs == (("side", Ref(2, 0)), ("end", Ref(4, 0)))
-    assert net.consumers() == {Ref(0, 0): [1], Ref(1, 0): [2, 3], Ref(3, 0): [4]}
+    assert net.sources == ((), (Ref(0, 0),), (Ref(1, 0),), (Ref(2, 0),), (Ref(2, 0),))
+    assert net.outputs == (("side", Ref(3, 0)), ("end", Ref(4, 0)))
+    assert net.consumers() == {Ref(0, 0): [1], Ref(1, 0): [2], Ref(2, 0): [3, 4]}
+
+
+def test_in_place_on_what_another_layer_has_read_is_refused() -> None:
+    text = data(1, 2, 3, 4) + layer("Sigmoid", "data", "side")
+    with pytest.raises(NetError, match=r"'relu' \(ReLU.*in place on 'data'.*'side'"):
+        wired(text + layer("ReLU", "data", "data", name="relu"))
 
 
 def test_an_in_place_layer_may_end_the_net() -> None:

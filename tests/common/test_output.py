@@ -137,9 +137,9 @@ def test_a_writer_that_hits_the_limit_leaves_nothing(module: str, tmp_path: Path
 import resource, sys
 import numpy as np
 from pathlib import Path
-from tfcaffe import {module}
+from tfcaffe.files import {module}
 from tfcaffe.errors import OutputError
-from tfcaffe.weights import Blobs, LayerBlobs
+from tfcaffe.files.weights import Blobs, LayerBlobs
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))
 try:
     {module}.write(sys.argv[1], [LayerBlobs("c", "", Blobs.of([np.ones(1 << 20)]))])

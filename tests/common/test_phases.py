@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tfcaffe import phases, prototxt
 from tfcaffe.errors import NetError
+from tfcaffe.files import phases, prototxt
+from tfcaffe.files.phases import Phase
 from tfcaffe.oracle.pycaffe import find_caffe
-from tfcaffe.phases import Phase
 
 
 def net_file(rules: str, state: str = "") -> prototxt.NetFile:

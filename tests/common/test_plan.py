@@ -7,8 +7,8 @@ import pytest
 from oracles import Write
 from prototxts import blob_shape, data, layer, param
 from tfcaffe import net as nets
-from tfcaffe import prototxt
 from tfcaffe.errors import ConversionError, NetError, UnsupportedError, UsageError
+from tfcaffe.files import prototxt
 from tfcaffe.layout import Layout
 from tfcaffe.net import Net
 from tfcaffe.oracle import OracleError

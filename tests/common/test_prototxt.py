@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from corpus import CORPUS, needs_corpus
-from tfcaffe import prototxt, schema
 from tfcaffe.errors import FileFormatError, NetError
+from tfcaffe.files import prototxt, schema
 
 RELU = 'layer { name: "r" type: "ReLU" }'
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from google.protobuf import descriptor_pb2, text_format
 
-from tfcaffe import schema
 from tfcaffe.errors import FileFormatError, UsageError
+from tfcaffe.files import schema
+from tfcaffe.files.schema import proto
 from tfcaffe.oracle.pycaffe import find_caffe
-from tfcaffe.schema import proto
 
 
 def repeated(message: str, field: str, loaded: schema.Schema) -> bool:
@@ -266,7 +266,7 @@ def test_unreadable_file(tmp_path: Path, content: bytes | None) -> None:
 
 def test_loading_fits_the_start_up_budget() -> None:
     script = (
-        "import time; from tfcaffe import schema; a = time.perf_counter(); schema.load();"
+        "import time; from tfcaffe.files import schema; a = time.perf_counter(); schema.load();"
         "print(time.perf_counter() - a)"
     )
     runs = [subprocess.check_output([sys.executable, "-c", script]) for _ in range(3)]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from google.protobuf import text_format
 
-from tfcaffe import schema, upgrade
 from tfcaffe.errors import NetError
+from tfcaffe.files import schema, upgrade
 from tfcaffe.oracle.pycaffe import find_caffe
 
 

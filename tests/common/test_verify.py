@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 import caffe2tf
 from caffe2tf.__main__ import main
 from prototxts import data, layer, param
-from tfcaffe import caffemodel
 from tfcaffe.errors import ConversionError, FileFormatError, UsageError, WeightsError
+from tfcaffe.files import caffemodel
 from tfcaffe.layout import Pattern
+from tfcaffe.load import load_weights
 from tfcaffe.oracle.opencv import OpenCV
 from tfcaffe.oracle.pycaffe import Caffe
 from tfcaffe.twin import MEMBER
 from tfcaffe.verify import Report, verify
 from tfcaffe.verify.compare import compare
-from tfcaffe.weights import read_weights
 from verify_nets import SMALL, Files, seeded, statuses, vary, without_record
 
 Array = NDArray[np.float32]
@@ -142,7 +142,7 @@ def test_model_by_hand(tmp_path: Path, caffe: Caffe, suffix: str) -> None:
 
 def test_model_in_memory(small: Files, caffe: Caffe) -> None:
     model = caffe2tf.load(small.net, small.weights)
-    report = verify(small.net, read_weights(small.weights), model, oracle=caffe)
+    report = verify(small.net, load_weights(small.weights), model, oracle=caffe)
     assert report.verdict == "equal"
 
 
@@ -211,7 +211,7 @@ def test_hdf5_weights_with_slashes(small: Files, caffe: Caffe, tmp_path: Path) -
 
     weights = tmp_path / "net.h5"
     with h5py.File(weights, "w") as file:
-        for found in read_weights(small.weights).layers.values():
+        for found in load_weights(small.weights).layers.values():
             for index, blob in enumerate(found.blobs):
                 file.create_dataset(f"data/{found.name}/{index}", data=blob)
     report = verify(small.net, weights, small.model, oracle=caffe)

@@ -5,7 +5,16 @@ import struct
 import numpy as np
 import pytest
 
-from tfcaffe.wire import Field, WireError, WireType, fields, read_varint, signed, varint, varints
+from tfcaffe.files.wire import (
+    Field,
+    WireError,
+    WireType,
+    fields,
+    read_varint,
+    signed,
+    varint,
+    varints,
+)
 from weights_files import BYTES, END, FIXED32, FIXED64, START, counted, inside, number, tag
 
 NUMBERS = [0, 1, 127, 128, 300, 2**31 - 1, 2**32, 2**63, 2**64 - 1]

@@ -14,12 +14,12 @@ from tfcaffe.bind import bind
 from tfcaffe.cli import DONE, Console
 from tfcaffe.commands.options import add_net_options, parse_shapes
 from tfcaffe.errors import UnsupportedError, UsageError
-from tfcaffe.file_kind import FileKind, file_kind
+from tfcaffe.files.file_kind import FileKind, file_kind
+from tfcaffe.files.weights import Weights
 from tfcaffe.infer import listed, unknown_types
 from tfcaffe.load import CARRIED, load_net, load_weights
 from tfcaffe.survey import Survey, survey
 from tfcaffe.terminal import table
-from tfcaffe.weights import Weights
 
 NAME = "inspect"
 SUMMARY = "print layers, tops, shapes, parameters and multiply-adds of a Caffe net"

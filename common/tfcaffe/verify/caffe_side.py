@@ -8,8 +8,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfcaffe import caffemodel
 from tfcaffe.errors import UsageError
+from tfcaffe.files import caffemodel
+from tfcaffe.files.file_kind import is_hdf5
+from tfcaffe.files.weights import Weights
 from tfcaffe.layout import Shape
 from tfcaffe.net import Net, Ref
 from tfcaffe.oracle import OracleError
@@ -18,7 +20,6 @@ from tfcaffe.oracle.pycaffe import Caffe
 from tfcaffe.oracle.records import LayerRun, Run
 from tfcaffe.verify import reference_net
 from tfcaffe.verify.compare import Array
-from tfcaffe.weights import Weights, is_hdf5
 
 BACKENDS = ("pycaffe", "opencv")
 

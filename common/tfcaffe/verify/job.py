@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tfcaffe.errors import UsageError
+from tfcaffe.files.weights import Weights
 from tfcaffe.layout import Shape
 from tfcaffe.net import Net, Ref
 from tfcaffe.oracle.opencv import OpenCV
@@ -26,7 +27,6 @@ from tfcaffe.verify.convention import by_convention, from_outside
 from tfcaffe.verify.match import check_shapes, fits, match, ref_of, skipped
 from tfcaffe.verify.model import Model, Place, open_model
 from tfcaffe.verify.report import BlobReport, Report
-from tfcaffe.weights import Weights
 
 Mode = Literal["chained", "isolated"]
 Watch = Callable[[BlobTwin, Array, Array], None]

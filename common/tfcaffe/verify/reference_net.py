@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tfcaffe import prototxt
+from tfcaffe.files import prototxt
 from tfcaffe.layers import registry
 from tfcaffe.layout import Shape
 from tfcaffe.load import CARRIED

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from tfcaffe.bind import bind
 from tfcaffe.errors import UsageError
+from tfcaffe.files.weights import Weights
 from tfcaffe.load import load_net, load_weights
 from tfcaffe.plan import FreeShape, make_plan
 from tfcaffe.plugins import load_plugins
@@ -21,7 +22,6 @@ from tfcaffe.verify.job import Job, Mode, is_preprocessed
 from tfcaffe.verify.match import check_shapes, match
 from tfcaffe.verify.model import read_record
 from tfcaffe.verify.report import Report
-from tfcaffe.weights import Weights
 
 AnyPath = str | PathLike[str]
 

@@ -7,7 +7,7 @@ taken is replaced by a private one.
 
 from dataclasses import replace
 
-from tfcaffe.schema.proto import Enum, Field, Message
+from tfcaffe.files.schema.proto import Enum, Field, Message
 
 PRIVATE = 100_000  # the first number that we give out ourselves
 _WIDTH = {

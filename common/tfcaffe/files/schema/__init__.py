@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tfcaffe.errors import UsageError
-from tfcaffe.schema import build, proto
-from tfcaffe.schema.merge import merge
+from tfcaffe.files.schema import build, proto
+from tfcaffe.files.schema.merge import merge
 
 _HERE = Path(__file__).parent
 _BVLC = ("bvlc.proto", "bvlc_old.proto")

@@ -1,8 +1,4 @@
-"""A weights file as a record: layers by name, their blobs read when they are used.
-
-`read_weights` tells Caffe's two formats apart by content: binary protobuf (`.caffemodel`) and
-HDF5 (`.h5`).
-"""
+"""A weights file as a record: layers by name, their blobs read when they are used."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,15 +9,13 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from tfcaffe.errors import FileFormatError, WeightsError
+from tfcaffe.errors import WeightsError
 from tfcaffe.input import FileIdentity
 
 FloatArray = NDArray[np.floating[Any]]
 Shape = tuple[int, ...]
 
 LEGACY_AXES = 4  # num, channels, height, width
-_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_HDF5_FIRST_USER_BLOCK = 512
 
 
 @dataclass(frozen=True)
@@ -158,32 +152,3 @@ class Weights:
     def unchanged(self) -> bool:
         """Whether the file is as it was when it was opened; to be asked before an output stays."""
         return self.identity.unchanged()
-
-
-def read_weights(path: str | Path) -> Weights:
-    """The weights of a `.caffemodel` or a Caffe `.h5`, told apart by content.
-
-    Raises:
-        UsageError: There is no such file.
-        FileFormatError: It is neither, or is damaged.
-    """
-    from tfcaffe import caffe_hdf5, caffemodel  # both build on the records above
-
-    path = Path(path)
-    return caffe_hdf5.read(path) if is_hdf5(path) else caffemodel.read(path)
-
-
-def is_hdf5(path: Path) -> bool:
-    """Whether HDF5's signature is where HDF5 looks for it: byte 0, or behind a user block."""
-    size = FileIdentity.of(path).size
-    try:
-        with path.open("rb") as file:
-            offset = 0
-            while offset + len(_HDF5_SIGNATURE) <= size:
-                file.seek(offset)
-                if file.read(len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE:
-                    return True
-                offset = offset * 2 or _HDF5_FIRST_USER_BLOCK
-    except OSError as error:
-        raise FileFormatError(f"{path}: cannot be read: {error}") from error
-    return False

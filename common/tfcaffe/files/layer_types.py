@@ -30,8 +30,8 @@ def v0_type(name: str) -> str:
 
 
 def _upgraded(fill: Any) -> str:
-    from tfcaffe.schema import load
-    from tfcaffe.upgrade import upgrade
+    from tfcaffe.files.schema import load
+    from tfcaffe.files.upgrade import upgrade
 
     net = load().message("NetParameter")()
     try:

@@ -6,9 +6,11 @@ from enum import Enum, auto
 from pathlib import Path
 
 from tfcaffe.errors import FileFormatError
-from tfcaffe.weights import is_hdf5
+from tfcaffe.input import FileIdentity
 
 _HEAD = 4096  # bytes that are looked at
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_HDF5_FIRST_USER_BLOCK = 512
 _TEXT = frozenset(b"\t\n\v\f\r")
 _ZIP = b"PK\x03\x04"
 _NETS = {".prototxt", ".pbtxt", ".txt"}
@@ -51,3 +53,19 @@ def _is_tensorflow(path: Path) -> bool:
         return (path / "saved_model.pb").is_file()
     checkpoint = not path.exists() and path.with_name(f"{path.name}.index").is_file()
     return checkpoint or path.suffix in _TENSORFLOW or path.name.endswith(".weights.h5")
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether HDF5's signature is where HDF5 looks for it: byte 0, or behind a user block."""
+    size = FileIdentity.of(path).size
+    try:
+        with path.open("rb") as file:
+            offset = 0
+            while offset + len(_HDF5_SIGNATURE) <= size:
+                file.seek(offset)
+                if file.read(len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE:
+                    return True
+                offset = offset * 2 or _HDF5_FIRST_USER_BLOCK
+    except OSError as error:
+        raise FileFormatError(f"{path}: cannot be read: {error}") from error
+    return False

@@ -11,10 +11,10 @@ from typing import Any
 from google.protobuf import text_format
 from google.protobuf.descriptor import FieldDescriptor
 
-from tfcaffe import schema as schemas
-from tfcaffe import upgrade
 from tfcaffe.errors import FileFormatError, NetError
-from tfcaffe.schema import Schema
+from tfcaffe.files import schema as schemas
+from tfcaffe.files import upgrade
+from tfcaffe.files.schema import Schema
 
 _BOM = "\ufeff"
 _WIDTH = 100

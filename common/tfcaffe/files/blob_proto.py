@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfcaffe.weights import LEGACY_AXES, Blob, FloatArray, Shape
-from tfcaffe.wire import Buffer, Field, WireError, WireType, append, fields, signed, varints
+from tfcaffe.files.weights import LEGACY_AXES, Blob, FloatArray, Shape
+from tfcaffe.files.wire import Buffer, Field, WireError, WireType, append, fields, signed, varints
 
 _LEGACY = range(1, 1 + LEGACY_AXES)  # num, channels, height, width
 DATA, SHAPE, _DOUBLE_DATA, _RAW_TYPE, _RAW_DATA = 5, 7, 8, 10, 12

@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from tfcaffe.errors import FileFormatError
-from tfcaffe.schema.proto import Enum, Field, Message
+from tfcaffe.files.schema.proto import Enum, Field, Message
 
 PACKAGE = "caffe"
 _KIND = descriptor_pb2.FieldDescriptorProto

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfcaffe.blob_proto import read_blob
 from tfcaffe.errors import FileFormatError, UsageError
+from tfcaffe.files.blob_proto import read_blob
+from tfcaffe.files.wire import WireError
 from tfcaffe.input import FileIdentity, map_file
-from tfcaffe.wire import WireError
 
 _NPY_MAGIC = b"\x93NUMPY"
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from tfcaffe.errors import NetError
-from tfcaffe.prototxt import NetFile
+from tfcaffe.files.prototxt import NetFile
 
 Phase = Literal["TRAIN", "TEST"]
 _PHASES: dict[Phase, int] = {"TRAIN": 0, "TEST": 1}

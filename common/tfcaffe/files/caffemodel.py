@@ -12,13 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from tfcaffe.blob_proto import DATA, SHAPE, SHAPE_DIM, read_blob
 from tfcaffe.errors import FileFormatError
-from tfcaffe.input import map_file
-from tfcaffe.layer_types import v0_type, v1_type
-from tfcaffe.output import replacing
-from tfcaffe.weights import Blobs, LayerBlobs, Shape, Weights, as_float32
-from tfcaffe.wire import (
+from tfcaffe.files.blob_proto import DATA, SHAPE, SHAPE_DIM, read_blob
+from tfcaffe.files.layer_types import v0_type, v1_type
+from tfcaffe.files.weights import Blobs, LayerBlobs, Shape, Weights, as_float32
+from tfcaffe.files.wire import (
     Buffer,
     Field,
     WireError,
@@ -29,6 +27,8 @@ from tfcaffe.wire import (
     tag,
     varint,
 )
+from tfcaffe.input import map_file
+from tfcaffe.output import replacing
 
 NET_NAME, NET_LAYERS_V1, NET_LAYER = 1, 2, 100
 V1_LAYER_V0 = 1  # a V1 layer's field that holds a V0 one

@@ -7,14 +7,14 @@ it can be BVLC's alone; else the prototxt, where fields have names, is asked for
 from pathlib import Path
 from typing import Any
 
-from tfcaffe import schema
-from tfcaffe.caffemodel import NET_LAYER, NET_LAYERS_V1, V0, V1, V1_LAYER_V0, V2, Numbers
 from tfcaffe.errors import FileFormatError, UnsupportedError
+from tfcaffe.files import schema
+from tfcaffe.files.caffemodel import NET_LAYER, NET_LAYERS_V1, V0, V1, V1_LAYER_V0, V2, Numbers
+from tfcaffe.files.file_kind import is_hdf5
+from tfcaffe.files.splits import without_splits
+from tfcaffe.files.upgrade import upgrade
+from tfcaffe.files.wire import Buffer, WireError, WireType, bytes_field, fields
 from tfcaffe.input import map_file
-from tfcaffe.splits import without_splits
-from tfcaffe.upgrade import upgrade
-from tfcaffe.weights import is_hdf5
-from tfcaffe.wire import Buffer, WireError, WireType, bytes_field, fields
 
 _MAX_NET = 64 << 20  # bytes of a net without its blobs; real ones have some ten thousand
 _WAY_OUT = "give the prototxt"

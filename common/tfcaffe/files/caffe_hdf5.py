@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from tfcaffe.errors import FileFormatError, OutputError, WeightsError
+from tfcaffe.files.weights import Blob, Blobs, FloatArray, LayerBlobs, Shape, Weights, as_float32
 from tfcaffe.input import FileIdentity, map_file
 from tfcaffe.output import replacing
-from tfcaffe.weights import Blob, Blobs, FloatArray, LayerBlobs, Shape, Weights, as_float32
 
 _ROOT = "data"
 _MAX_AXES = 32  # blob.hpp, kMaxBlobAxes

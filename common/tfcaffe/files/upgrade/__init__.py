@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfcaffe.errors import NetError
-from tfcaffe.upgrade import v0, v1
+from tfcaffe.files.upgrade import v0, v1
 
 
 @dataclass(frozen=True)
