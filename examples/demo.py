@@ -18,6 +18,7 @@ from tfcaffe.files.caffemodel import write
 from tfcaffe.files.weights import Blobs, LayerBlobs
 from tfcaffe.load import load_net
 from tfcaffe.plan import make_plan
+from tfcaffe.verify import text, verify
 
 PROTOTXT = Path(__file__).with_name("digits.prototxt")
 EPOCHS = 15
@@ -130,6 +131,14 @@ def main() -> None:
         print(f"{name:22}  {accuracy:8.1%}  {difference:18.1e}  {agreement:16.1%}")
         if difference > 1e-5 or agreement < 1:
             raise SystemExit(f"{name}: differs from the net as trained")
+
+    print("\nCaffe files in OpenCV and the converted net, layer by layer:")
+    batch = np.ascontiguousarray(test_x.transpose(0, 3, 1, 2))
+    report = verify(PROTOTXT, caffemodel, converted, backend="opencv", input={"image": batch})
+    print(text.table(report))
+    print(text.verdict(report))
+    if report.verdict != "equal":
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":
