@@ -66,6 +66,11 @@ $(BIN)/python:
 	  "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || continue; \
 	  "$$python" -m venv $(VENV) && exit 0; \
 	  rm -rf $(VENV); \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "make: installing python3-venv" >&2; \
+	    apt-get update -qq && apt-get install -qq --yes python3-venv >/dev/null && "$$python" -m venv $(VENV) && exit 0; \
+	    rm -rf $(VENV); \
+	  fi; \
 	  echo "make: $$python cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; \
 	  exit 1; \
 	done; \
