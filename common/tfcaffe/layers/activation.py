@@ -35,6 +35,7 @@ class ReLU(Elementwise):
     field = "relu_param"
     reads = fields("negative_slope")
     inert = fields("engine")
+    in_place = True
 
 
 @register("PReLU")
@@ -44,6 +45,7 @@ class PReLU(Elementwise):
     field = "prelu_param"
     reads = fields("channel_shared")
     inert = fields("filler")
+    in_place = True
 
     def shapes(self, layer: Layer, bottoms: Sequence[Shape]) -> list[Shape]:
         if not 2 <= len(bottoms[0]) <= 4:
@@ -65,6 +67,7 @@ class ELU(Elementwise):
 
     field = "elu_param"
     reads = fields("alpha")
+    in_place = True
 
 
 @register("Sigmoid")
@@ -73,6 +76,7 @@ class Sigmoid(Elementwise):
 
     field = "sigmoid_param"
     inert = fields("engine")
+    in_place = True
 
 
 @register("TanH")
@@ -81,6 +85,7 @@ class TanH(Elementwise):
 
     field = "tanh_param"
     inert = fields("engine")
+    in_place = True
 
 
 @register("AbsVal")
@@ -96,6 +101,8 @@ class AbsVal(Elementwise):
 class BNLL(Elementwise):
     """log(1 + exp(x))."""
 
+    in_place = True
+
 
 @register("Power")
 class Power(Elementwise):
@@ -103,6 +110,7 @@ class Power(Elementwise):
 
     field = "power_param"
     reads = fields("power scale shift")
+    in_place = True
 
 
 @register("Exp")
@@ -111,6 +119,7 @@ class Exp(Elementwise):
 
     field = "exp_param"
     reads = fields("base scale shift")
+    in_place = True
 
     def check(self, layer: Layer) -> None:
         options = self.options(layer)
@@ -129,6 +138,7 @@ class Log(Elementwise):
 
     field = "log_param"
     reads = fields("base scale shift")
+    in_place = True
 
     def check(self, layer: Layer) -> None:
         _check_base(layer, self.options(layer).base)
@@ -140,6 +150,7 @@ class Clip(Elementwise):
 
     field = "clip_param"
     reads = fields("min max")
+    in_place = True
 
     def check(self, layer: Layer) -> None:
         options = self.options(layer)
@@ -153,6 +164,7 @@ class Swish(Elementwise):
 
     field = "swish_param"
     reads = fields("beta")
+    in_place = True
 
 
 @register("Threshold")
@@ -161,6 +173,7 @@ class Threshold(Elementwise):
 
     field = "threshold_param"
     reads = fields("threshold")
+    in_place = True
 
 
 @register("Dropout")
@@ -172,6 +185,7 @@ class Dropout(Elementwise):
 
     field = "dropout_param"
     reads = fields("dropout_ratio scale_train")
+    in_place = True
 
     def check(self, layer: Layer) -> None:
         if not 0 <= self.options(layer).dropout_ratio < 1:

@@ -32,6 +32,7 @@ class Softmax(Elementwise):
     field = "softmax_param"
     reads = fields("axis")
     inert = fields("engine")
+    in_place = True
 
     def axis(self, layer: Layer, rank: int) -> int:
         """The axis along which the results sum to 1."""

@@ -55,6 +55,8 @@ class Family:
         source: whether its tops are the net's inputs.
         spatial: whether it slides a kernel over its bottoms, which then lie channels last.
         training_only: whether nothing but training needs it.
+        in_place: whether Caffe computes the same where a top is its bottom. Most types overwrite
+            what they still read; it holds for those that are proven (test_parity_memory.py).
     """
 
     field: ClassVar[str] = ""
@@ -65,6 +67,7 @@ class Family:
     source: ClassVar[bool] = False
     spatial: ClassVar[bool] = False
     training_only: ClassVar[bool] = False
+    in_place: ClassVar[bool] = False
 
     def source_shapes(self, layer: Layer) -> Sequence[Shape | None]:
         """For a source: the shape of each top, None where the net does not say it."""
@@ -179,7 +182,7 @@ def canonical_axis(layer: Layer, axis: int, rank: int, what: str = "axis") -> in
 
 
 def check_layer(family: Family, layer: Layer) -> None:
-    """The rules that hold for every type: counts, and no field set that nobody reads.
+    """The rules that hold for every type: counts, no field set that nobody reads, in place.
 
     Raises:
         NetError, UnsupportedError
@@ -205,6 +208,11 @@ def check_layer(family: Family, layer: Layer) -> None:
                     "remove it if it does not matter, or write a plugin for this layer"
                 )
     family.check(layer)
+    if not family.in_place and set(layer.bottoms) & set(layer.tops):
+        raise UnsupportedError(
+            f"{layer}: in place Caffe may overwrite what the type still reads, so that no "
+            "conversion is exact; give the top another name"
+        )
 
 
 __all__ = [

@@ -19,6 +19,7 @@ class Eltwise(Elementwise):
     reads = fields("operation coeff")
     inert = fields("stable_prod_grad")
     bottoms = (2, None)
+    in_place = True
 
     def check(self, layer: Layer) -> None:
         options = self.options(layer)

@@ -36,6 +36,7 @@ class BatchNorm(Elementwise):
     field = "batch_norm_param"
     reads = fields("use_global_stats eps")
     inert = fields("moving_average_fraction")
+    in_place = True
 
     def check(self, layer: Layer) -> None:
         options = self.options(layer)
@@ -100,6 +101,7 @@ class MVN(Family):
 
     field = "mvn_param"
     reads = fields("normalize_variance across_channels eps")
+    in_place = True
 
     def shapes(self, layer: Layer, bottoms: Sequence[Shape]) -> list[Shape]:
         if len(bottoms[0]) != 4:

@@ -28,6 +28,7 @@ class _Coefficient(Family):
     reads = fields("axis num_axes bias_term")
     inert = fields("filler bias_filler")
     bottoms = (1, 2)
+    in_place = True
 
     def span(self, layer: Layer, shape: Sequence[int | None], rank: int | None) -> tuple[int, int]:
         """First axis and one past the last that the coefficient covers.
