@@ -59,10 +59,10 @@ def bnll(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
 @builds("Power")
 def power(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
     """Without a power left it is linear; with scale · power 0 Caffe fills in a constant."""
+    constant = site.family.constant(site.layer)
+    if constant is not None:
+        return site.constant(bottoms[0], constant)
     exponent, scale, shift = site.options.power, site.options.scale, site.options.shift
-    if exponent * scale == 0:
-        value = 1.0 if exponent == 0 else shift**exponent
-        return site.constant(bottoms[0], value)
     x = _linear(site, bottoms[0], scale, shift)
     return x if exponent == 1 else site.op(site.ops.power, x, exponent)
 

@@ -58,7 +58,8 @@ def main(
             `run(options, console) -> exit code`.
 
     The code is 0 for done, 1 where the work was done and the answer is no, and 2 for bad usage
-    or input, with one message on stderr and no traceback (`--debug` shows it).
+    or input or for a defect of ours, with one message on stderr and no traceback (`--debug` shows
+    it).
     """
     if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that the terminal lacks is no failure
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -77,6 +78,12 @@ def main(
     except KeyboardInterrupt:
         print(f"{prog}: interrupted; nothing was written", file=sys.stderr)
         return 130
+    except Exception as error:  # a defect of ours: 1 would say that the answer is no
+        if options.debug:
+            raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        console.error(f"internal error: {what}; --debug shows where; please report it")
+        return BAD_INPUT
 
 
 def _parser(prog: str, summary: str, commands: Sequence[ModuleType]) -> argparse.ArgumentParser:

@@ -106,6 +106,8 @@ def constants() -> Iterator[Case]:
         "power-0": {"power": 0, "scale": 2, "shift": 1},
         "scale-0": {"power": 2, "scale": 0, "shift": 3},
         "scale-0-power-0": {"power": 0, "scale": 0, "shift": 5},
+        "scale-0-root": {"power": -0.5, "scale": 0, "shift": 3},
+        "power-scale-below-float32": {"power": 1e-30, "scale": 1e-30, "shift": 3},
     }.items():
         net = data(2, 3, 4, 5) + layer("Power", "data", "y", param("power_param", **fields))
         yield Case(f"constant-{name}", net, constant=frozenset({"y"}))
@@ -134,6 +136,9 @@ def refused() -> Iterator[Refusal]:
     for kind, name, fields, words in [
         ("Exp", "base-0", param("exp_param", base=0), ("base", "0")),
         ("Log", "base-below-0", param("log_param", base=-2), ("base", "-2")),
+        ("Log", "base-1", param("log_param", base=1), ("base", "1")),
+        ("Log", "base-inf", param("log_param", base="inf"), ("base", "inf")),
+        ("Exp", "base-nan", param("exp_param", base="nan"), ("base", "nan")),
         ("Clip", "no-max", param("clip_param", min=0), ("max",)),
     ]:
         yield Refusal(
@@ -147,6 +152,14 @@ def refused() -> Iterator[Refusal]:
         yield Refusal(f"prelu-{len(shape)}-axes", prelu, ("'y'", str(list(shape))))
     drop = layer("Dropout", "data", "y", param("dropout_param", dropout_ratio=1))
     yield Refusal("dropout-ratio-1", net + drop, ("'y'", "dropout_ratio"), ours=True)
+    for name, answer, (power, shift) in [
+        ("pole", "inf", (-1, 0)),
+        ("root-below-0", "nan", (0.5, -2)),
+        ("beyond-float32", "inf", (400, "1e20")),
+    ]:
+        fields = param("power_param", power=power, scale=0, shift=shift)
+        words = ("'y'", f"power {power}", f"give {answer}")
+        yield Refusal(f"power-{name}", net + layer("Power", "data", "y", fields), words, ours=True)
 
 
 @each(refused())

@@ -70,6 +70,23 @@ def test_errors_are_one_message(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "tool: error: no\n  such \\x1b[31mlayer\n")
 
 
+def defect(console: cli.Console) -> int:
+    return int("four\nlines")
+
+
+def test_a_defect_is_no_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    assert act(defect) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert err.startswith("tool: error: internal error: ValueError: ")
+    assert err.endswith("; --debug shows where; please report it\n")
+
+
+def test_debug_shows_a_defect() -> None:
+    with pytest.raises(ValueError, match="four"):
+        act(defect, "--debug")
+
+
 def test_debug_shows_the_traceback() -> None:
     with pytest.raises(NetError):
         act(fail, "--debug")

@@ -112,6 +112,24 @@ class Power(Elementwise):
     reads = fields("power scale shift")
     in_place = True
 
+    def check(self, layer: Layer) -> None:
+        constant = self.constant(layer)
+        if constant is not None and not math.isfinite(constant):
+            options = self.options(layer)
+            raise UnsupportedError(
+                f"{layer}: power {options.power:g}, scale {options.scale:g} and shift "
+                f"{options.shift:g} give {constant:g} for every number; no net can use that"
+            )
+
+    def constant(self, layer: Layer) -> float | None:
+        """What every number becomes where power · scale is 0, in float32 as Caffe has it."""
+        options = self.options(layer)
+        power, scale, shift = map(np.float32, (options.power, options.scale, options.shift))
+        with np.errstate(all="ignore"):
+            if power * scale != 0:
+                return None
+            return 1.0 if power == 0 else float(shift**power)
+
 
 @register("Exp")
 class Exp(Elementwise):
@@ -141,7 +159,10 @@ class Log(Elementwise):
     in_place = True
 
     def check(self, layer: Layer) -> None:
-        _check_base(layer, self.options(layer).base)
+        base = self.options(layer).base
+        _check_base(layer, base)
+        if base == 1:
+            raise NetError(f"{layer}: base must not be 1, which has no logarithm")
 
 
 @register("Clip")
@@ -198,5 +219,5 @@ class Dropout(Elementwise):
 
 
 def _check_base(layer: Layer, base: float) -> None:
-    if base != -1 and base <= 0:
-        raise NetError(f"{layer}: base must be positive, or -1 for e; it is {base:g}")
+    if base != -1 and not 0 < base < math.inf:
+        raise NetError(f"{layer}: base must be positive and finite, or -1 for e; it is {base:g}")
