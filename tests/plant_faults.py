@@ -54,8 +54,9 @@ FAULTS = (
     Fault(
         "kernel height and width swapped",
         f"{_RULES}/convolution.py",
-        '2: "h w"',
-        '2: "w h"',
+        'layout = Pattern(f"{axes} i o -> o i {axes}")',
+        'layout = Pattern(f"{axes} i o -> o i {axes}" if len(set(kernel)) > 1 or axes != "h w" '
+        'else "w h i o -> o i h w")',
         _CONVOLUTION,
     ),
     Fault(
@@ -267,8 +268,8 @@ FAULTS = (
 )
 
 
-def run(fault: Fault) -> tuple[int, str]:
-    """How many tests noticed, and the first of them."""
+def run(fault: Fault) -> str | None:
+    """The first test that noticed, if any did."""
     with tempfile.TemporaryDirectory(prefix="tfcaffe-fault-") as folder:
         tree = Path(folder)
         for name in COPIED:
@@ -284,10 +285,8 @@ def run(fault: Fault) -> tuple[int, str]:
             )
         file.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
         answer = _pytest(tree, fault.tests)
-    if answer.returncode != 1:
-        raise SystemExit(f"{fault.name}: no test noticed it\n{answer.stdout[-2000:]}")
     failed = re.findall(r"^FAILED \S*::(\S+)", answer.stdout, re.MULTILINE)
-    return len(failed), failed[0]
+    return failed[0] if answer.returncode == 1 and failed else None
 
 
 def _pytest(tree: Path, tests: str) -> subprocess.CompletedProcess[str]:
@@ -319,11 +318,15 @@ def main() -> None:
         "| fault | in | first test that noticed |",
         "|---|---|---|",
     ]
+    missed = 0
     for fault in FAULTS:
         if only in fault.name:
-            _, first = run(fault)
+            first = run(fault)
+            missed += first is None
             lines.append(f"| {fault.name} | `{fault.file}` | `{first}` |")
             print(f"{fault.name}: noticed by {first}", flush=True)
+    if missed:
+        sys.exit(f"{missed} faults that no test noticed")
     if not only:
         TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
         print(f"wrote {TABLE.relative_to(REPOSITORY)}")
