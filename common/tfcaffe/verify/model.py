@@ -9,11 +9,20 @@ from typing import Any, Protocol
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
 from tfcaffe.errors import ConversionError, FileFormatError, UsageError
+from tfcaffe.files.file_kind import is_hdf5
 from tfcaffe.twin import MEMBER, Twin
 from tfcaffe.verify.compare import Array
 
 Place = tuple[str, int]  # a node's name, and which of its outputs
 Visit = Callable[[Place, Array], "Array | None"]
+_MODELS = "a .keras file, a SavedModel directory, a frozen .pb or a Keras model's .h5"
+_NO_MODELS = {
+    ".npz": "a file of NumPy arrays",
+    ".tflite": "a TensorFlow Lite model",
+    ".weights.h5": "a file of Keras weights without their model",
+    ".ckpt": "a TensorFlow checkpoint",
+    ".ckpt.index": "a part of a TensorFlow checkpoint",
+}
 _ASSETS = "assets.extra"
 _MOST_RECORD = 64 << 20  # bytes; the largest net's record is far below one MiB
 
@@ -57,9 +66,14 @@ def read_record(path: Path) -> Twin | None:
     """The record that our converter put into a model, if there is one; needs no TensorFlow.
 
     Raises:
-        UsageError: there is no such model.
+        UsageError: there is no such model, or it is of a kind that cannot be run.
         FileFormatError: the record is damaged.
     """
+    if kind := _no_model(path):
+        raise UsageError(
+            f"{path}: is {kind}, which verify cannot run; it takes {_MODELS}. Convert to .keras "
+            "as well (-o net.keras), and verify that"
+        )
     if not path.exists():
         raise UsageError(f"{path}: there is no such model")
     if path.is_dir():
@@ -96,15 +110,30 @@ def open_model(model: Any) -> Model:
         return graph_model.load_frozen(path)
     if path.suffix in (".keras", ".h5", ".hdf5"):
         return keras_model.load(path)
-    raise UsageError(
-        f"{path}: is no model that can be run: give a .keras file, a SavedModel directory, a "
-        "frozen .pb or a Keras model's .h5"
-    )
+    raise UsageError(f"{path}: is no model that can be run: verify takes {_MODELS}")
 
 
 def first_line(error: Exception) -> str:
     """The first line of what an error of a framework says."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _no_model(path: Path) -> str:
+    """What an output of `convert` is that is no model; empty for anything else."""
+    for suffix, kind in _NO_MODELS.items():
+        if path.name.endswith(suffix) and not path.is_dir():
+            return kind
+    if not path.exists() and path.with_name(f"{path.name}.index").is_file():
+        return _NO_MODELS[".ckpt"]
+    if path.suffix in (".h5", ".hdf5") and path.is_file() and is_hdf5(path):
+        import h5py
+
+        try:
+            with h5py.File(path, "r") as file:
+                return "" if "model_config" in file.attrs else "an HDF5 file of arrays"
+        except OSError:  # damaged, which Keras says in its own words
+            return ""
+    return ""
 
 
 def _text(data: bytes, path: Path) -> str:
