@@ -103,12 +103,7 @@ def infer_source(
     Args:
         inputs: the shape of each input blob.
         spatial: see `spatial_inputs`.
-
-    Raises:
-        NetError: a shape beyond Caffe's limits.
     """
-    for top in layer.tops:
-        _check_size(layer, f"top {top!r}", inputs[top])
     tops = tuple(
         Layout.channels_last(inputs[top]) if top in spatial else Layout.natural(inputs[top])
         for top in layer.tops
@@ -135,11 +130,8 @@ def infer_layer(layer: Layer, kind: Family, have: tuple[Layout, ...]) -> Planned
                 f"{layer} makes the top {name!r} with the shape {list(shape)} "
                 f"from {', '.join(str(list(s)) for s in shapes)}: nothing is left"
             )
-        _check_size(layer, f"top {name!r}", shape)
     layouts: Layouts = kind.layouts(layer, have, top_shapes)
     params = tuple(kind.params(layer, layouts.bottoms))
-    for param in params:
-        _check_size(layer, param.role or "factor", param.shape)
     return PlannedLayer(
         layer,
         kind,
@@ -151,8 +143,21 @@ def infer_layer(layer: Layer, kind: Family, have: tuple[Layout, ...]) -> Planned
     )
 
 
+def check_sizes(entry: PlannedLayer) -> None:
+    """Refuse blobs beyond Caffe's own limits. Source: Blob::Reshape (blob.cpp).
+
+    For the sizes that a net is to have: those that only show which sizes are free are larger.
+
+    Raises:
+        NetError: a top or a blob of weights has too many axes or numbers.
+    """
+    for top, shape in zip(entry.layer.tops, entry.top_shapes, strict=True):
+        _check_size(entry.layer, f"top {top!r}", shape)
+    for param in entry.params:
+        _check_size(entry.layer, f"blob {param.role or 'factor'!r}", param.shape)
+
+
 def _check_size(layer: Layer, what: str, shape: Shape) -> None:
-    """Refuse blobs beyond Caffe's own limits. Source: Blob::Reshape (blob.cpp)."""
     if len(shape) > _MAX_AXES or prod(shape) > _MAX_COUNT:
         raise NetError(
             f"{layer}: its {what} has the shape {list(shape)}; Caffe takes at most {_MAX_AXES} "

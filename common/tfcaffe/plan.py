@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from tfcaffe.errors import NetError, UnsupportedError, UsageError
-from tfcaffe.infer import PlannedLayer, find_families, infer
+from tfcaffe.errors import NetError, UnsupportedError, UsageError, naming
+from tfcaffe.infer import PlannedLayer, check_sizes, find_families, infer
 from tfcaffe.layers.base import Family, check_layer
 from tfcaffe.layout import Layout, Shape
 from tfcaffe.memory import check_memory
@@ -66,9 +66,9 @@ def make_plan(
     Raises:
         NetError: shapes that disagree, with the layer and both shapes.
         UnsupportedError: all layers of unsupported types at once, or an unsupported field.
-        UsageError: an input whose shape nobody says.
+        UsageError: an input whose shape nobody says, or a given one of other axes that fails.
     """
-    with _errors_name(net.path):
+    with naming(net.path):
         return _plan(net, input_shapes or {}, batch)
 
 
@@ -83,7 +83,10 @@ def _plan(net: Net, given: Given, batch: int | str | None) -> Plan:
     said = {name: _prototxt_shape(net, kinds, name) for name in inputs}
     sizes = {name: sized(shape, said[name]) for name, shape in inputs.items()}
     other = {name: sized(shape, said[name], _OTHER) for name, shape in inputs.items()}
-    base = infer(net, kinds, sizes)
+    with _blaming(given, said):
+        base = infer(net, kinds, sizes)
+        for entry in base:
+            check_sizes(entry)
     shapes = tuple(entry.top_shapes for entry in base)
     notes: tuple[str, ...] = ()
     if not isinstance(batch, int):
@@ -102,11 +105,19 @@ def _plan(net: Net, given: Given, batch: int | str | None) -> Plan:
 
 
 @contextmanager
-def _errors_name(path: str) -> Iterator[None]:
+def _blaming(given: Given, said: Mapping[str, Shape]) -> Iterator[None]:
+    """What fails with another count of axes than the net's own fails because of --input-shape."""
     try:
         yield
     except (NetError, UnsupportedError) as error:
-        raise type(error)(f"{path}: {error}") from error
+        for name, shape in given.items():
+            if said[name] and len(shape) != len(said[name]):
+                sizes = ",".join("any" if size is None else str(size) for size in shape)
+                raise UsageError(
+                    f"--input-shape {name}={sizes}: has {len(shape)} of the {len(said[name])} axes "
+                    f"that the net gives it, {list(said[name])}; so {error}"
+                ) from error
+        raise
 
 
 def _inputs(

@@ -263,3 +263,15 @@ def test_the_path_is_said_once() -> None:
     with pytest.raises(NetError) as error:
         make_plan(wired(data(2, 3, 2, 2) + convolution("data", "y")))
     assert str(error.value).count("net.prototxt") == 1
+
+
+def test_sizes_that_only_tell_what_is_free_may_exceed_caffes_limits() -> None:
+    """A large image whose blobs fit for one image, but not for the batches it is tried with."""
+    text = data(1, 3, 4000, 4000) + layer(
+        "Convolution", "data", "c", "convolution_param { num_output: 64 kernel_size: 1 }"
+    )
+    file = prototxt.parse(text)
+    plan = make_plan(nets.from_message(file.net), {"data": (None, 3, 4000, 4000)})
+    assert plan.free_batch
+    with pytest.raises(NetError, match="at most 32 axes"):
+        make_plan(nets.from_message(file.net), {"data": (3, 3, 4000, 4000)})
