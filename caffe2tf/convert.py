@@ -12,7 +12,7 @@ from typing import Any
 from caffe2tf import formats
 from caffe2tf.build import build
 from caffe2tf.source import AnyPath, read_source
-from tfcaffe.errors import OutputError
+from tfcaffe.errors import OutputError, naming
 from tfcaffe.output import check_writable, replacing_all
 
 log = logging.getLogger("caffe2tf")
@@ -54,7 +54,8 @@ def convert(
     _spare_inputs(files, [net, weights, *more])
     source = read_source(net, weights, **options)
     with replacing_all(files, overwrite, directories=directories) as places:
-        formats.write(source, targets, places)
+        with naming(source.plan.net.path):
+            formats.write(source, targets, places)
         if source.weights is not None and not source.weights.unchanged():
             raise OutputError(f"{source.weights.path} changed while it was read; nothing written")
     return list(source.notes)
@@ -87,4 +88,5 @@ def load(net: AnyPath, weights: AnyPath | None = None, **options: Any) -> Any:
     source = read_source(net, weights, **options)
     for note in source.notes:
         log.info(note)
-    return build(source).model
+    with naming(source.plan.net.path):
+        return build(source).model

@@ -100,7 +100,7 @@ def _check_shape(entry: PlannedLayer, found: LayerBlobs, j: int, weights: Weight
     param = entry.params[j]
     if not found.blobs.items[j].fits(param.shape):
         raise WeightsError(
-            f"{weights.path}: the {param.role or 'factor'} of {entry.layer} has the shape "
+            f"{weights.path}: blob {param.role or 'factor'!r} of {entry.layer} has the shape "
             f"{list(found.blobs.items[j].shape)}, the net wants {list(param.shape)}; are these "
             "weights of another net?"
         )

@@ -1,5 +1,8 @@
 """Every exception that the toolkit raises on purpose. Messages are in the user's terms."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class ConversionError(Exception):
     """Root of the toolkit's errors: names the file, line, layer or field, and the way out."""
@@ -31,3 +34,12 @@ class OutputError(ConversionError):
 
 class RuntimeMissingError(ConversionError):
     """Real Caffe, OpenCV or another framework is needed and not to be found, or it died."""
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """What is wrong with a layer is told with the file of its net."""
+    try:
+        yield
+    except (NetError, UnsupportedError) as error:
+        raise type(error)(f"{path}: {error}") from error

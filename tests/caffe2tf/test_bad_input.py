@@ -202,6 +202,17 @@ NETS = {
         "phase TEST",
     ),
     "inputs only": (data(1, 3), "nothing is left"),
+    "a filler that Keras lacks": (
+        data(1, 2, 5, 4)
+        + layer(
+            "Convolution",
+            "data",
+            "y",
+            CONV.replace("}", "weight_filler { type: 'positive_unitball' } }"),
+        ),
+        "net2.prototxt: layer 'y' (Convolution, line 2)",
+        "positive_unitball",
+    ),
     "include and exclude": (
         data(1, 3) + layer("ReLU", "data", "y", "include { } exclude { }"),
         "'y'",
@@ -293,7 +304,12 @@ OPTIONS = {
     "shape with 0": (["--input-shape", "data=0,2,5,4"], "NAME=N,C,H,W"),
     "shape of letters": (["--input-shape", "data=a"], "NAME=N,C,H,W"),
     "shape of no input": (["--input-shape", "image=1,2,5,4"], "'image'", "data"),
-    "shape of another rank": (["--input-shape", "data=1,2"], "[1, 2]"),
+    "shape of another rank": (
+        ["--input-shape", "data=any,2"],
+        "--input-shape data=any,2: has 2 of the 4 axes that the net gives it, [1, 2, 5, 4]; so",
+        "'c' (Convolution",
+    ),
+    "more axes than the net": (["--input-shape", "data=1,2,1,1,1,1"], "data=1,2,1,1,1,1: has 6"),
     "shape that weights refuse": (["--input-shape", "data=1,2,6,4"], "[4, 18]", "[4, 24]"),
     "shape free at a full layer": (["--input-shape", "data=1,2,any,any"], "'ip'", "free"),
     "shape of 40 axes": (["--input-shape", "data=1" + ",1" * 40], "32"),

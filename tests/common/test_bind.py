@@ -69,10 +69,13 @@ def test_every_generation_and_encoding(generation: str, encoding: str, tmp_path:
         ([numbers(3, 2, 3, 2), numbers(3), numbers(1)], "the net wants 2 (weights, bias)"),
         (
             [numbers(3, 2, 2, 3), numbers(3)],
-            "the weights of layer 'c' (Convolution, line 4) has the shape [3, 2, 2, 3], the net "
+            "blob 'weights' of layer 'c' (Convolution, line 4) has the shape [3, 2, 2, 3], the net "
             "wants [3, 2, 3, 2]; are these weights of another net?",
         ),
-        ([numbers(3, 2, 3, 2), numbers(4)], "the bias of layer 'c' (Convolution, line 4) has the"),
+        (
+            [numbers(3, 2, 3, 2), numbers(4)],
+            "blob 'bias' of layer 'c' (Convolution, line 4) has the",
+        ),
         ([numbers(3, 2, 3, 2), numbers(1, 3)], "has the shape [1, 3], the net wants [3]"),
         ([numbers(36), numbers(3)], "has the shape [36], the net wants [3, 2, 3, 2]"),
     ],
