@@ -35,6 +35,7 @@ from tfcaffe.oracle.pycaffe import Caffe
 from tfcaffe.oracle.records import LayerRun, Run
 from tfcaffe.plan import FreeShape, Plan, make_plan
 from tfcaffe.twin import MEMBER, BlobTwin, Twin
+from tfcaffe.verify.keras_model import tensors
 
 Array = NDArray[np.float32]
 Shape = tuple[int, ...]
@@ -204,10 +205,8 @@ class Observed:
         import keras
 
         self.twin = twin
-        nodes = {operation.name: operation for operation in model.operations}
-        watched = [*twin.blobs, *twin.outputs]
-        # A node's first call: a layer that is called again is recorded through an Identity.
-        self.tensors = [nodes[b.node]._inbound_nodes[0].output_tensors[b.output] for b in watched]
+        found = tensors(model)
+        self.tensors = [found[b.node, b.output] for b in (*twin.blobs, *twin.outputs)]
         self.watching = keras.Model(model.inputs, self.tensors)
 
     def run(self, inputs: Mapping[str, Array]) -> tuple[list[Array], list[Array]]:

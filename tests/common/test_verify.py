@@ -640,3 +640,20 @@ def test_empty_directory_is_no_model(small: Files, tmp_path: Path) -> None:
 )
 def test_bad_usage(small: Files, more: list[str]) -> None:
     assert main([*small.arguments, *more]) == 2
+
+
+@pytest.mark.parametrize("saved", [False, True], ids=["in-memory", "saved"])
+def test_shared_layer_called_at_two_depths(tmp_path: Path, caffe: Caffe, saved: bool) -> None:
+    """Its blob is that of its first call, though the second call lies deeper in the model."""
+    shared = 'param { name: "w" } param { name: "b" } inner_product_param { num_output: 4 }'
+    files = Files.make(
+        tmp_path,
+        data(2, 4)
+        + layer("Sigmoid", "data", "p")
+        + layer("InnerProduct", "data", "a", shared)
+        + layer("InnerProduct", "p", "b", shared),
+    )
+    model = files.model if saved else caffe2tf.load(files.net, files.weights)
+    report = verify(files.net, files.weights, model, oracle=caffe)
+    assert report.verdict == "equal"
+    assert {"p", "a", "b"} <= set(statuses(report))

@@ -48,12 +48,7 @@ class KerasModel:
         self.model = functional
         self.inputs = tuple(t._keras_history.operation.name for t in functional.inputs)
         self.outputs = tuple(_place(tensor) for tensor in functional.outputs)
-        self._tensors: dict[Place, Any] = {}
-        for tensor in functional.inputs:
-            self._tensors[_place(tensor)] = tensor
-        for node in self._nodes():
-            for i, tensor in enumerate(node.outputs):  # of a node called twice: its first call
-                self._tensors.setdefault((node.operation.name, i), tensor)
+        self._tensors = tensors(functional)
 
     def has(self, place: Place) -> bool:
         return place in self._tensors
@@ -94,15 +89,31 @@ class KerasModel:
                 keep(symbol, value)
 
     def _nodes(self) -> Iterator[Any]:
-        """Calls of layers and operations, in an order in which they can run.
+        """Calls of layers and operations, in an order in which they can run."""
+        return (node for node in _calls(self.model) if not node.is_input)
 
-        Keras has no public way to see these; `keras.Function` itself runs a graph like this.
-        """
-        by_depth = self.model._nodes_by_depth
-        for depth in sorted(by_depth, reverse=True):
-            for node in by_depth[depth]:
-                if node.operation is not None and not node.is_input:
-                    yield node
+
+def tensors(model: Any) -> dict[Place, Any]:
+    """The symbolic tensors of a functional model: of a node that it calls twice, the first call's.
+
+    The first call is the first that was made; another may lie nearer to the inputs.
+    """
+    mine = set(map(id, _calls(model)))
+    found: dict[Place, Any] = {}
+    for operation in model.operations:
+        first = next(node for node in operation._inbound_nodes if id(node) in mine)
+        found.update({(operation.name, i): tensor for i, tensor in enumerate(first.outputs)})
+    return found
+
+
+def _calls(model: Any) -> Iterator[Any]:
+    """Inputs and calls of layers and operations, in an order in which they can run.
+
+    Keras has no public way to see these; `keras.Function` itself runs a graph like this.
+    """
+    by_depth = model._nodes_by_depth
+    for depth in sorted(by_depth, reverse=True):
+        yield from (node for node in by_depth[depth] if node.operation is not None)
 
 
 def _place(tensor: Any) -> Place:
