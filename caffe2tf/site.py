@@ -224,9 +224,19 @@ class Site:
             )
         return self.op(self.ops.reshape, tensor, tuple(sizes))
 
-    def free(self, layout: Layout) -> bool:
-        """Whether any size but the batch is free."""
-        return any(size is None for size in layout.shape[1:])
+    def fixed(self, axis: int) -> int:
+        """The size of the first bottom's `axis`.
+
+        Raises:
+            UnsupportedError: it is left free.
+        """
+        size = self.bottom.shape[axis]
+        if size is None:
+            raise UnsupportedError(
+                f"{self.layer}: needs the size of its bottom's axis {axis}, which is left free; "
+                "fix it with --input-shape or --batch"
+            )
+        return size
 
 
 def is_trainable(planned: PlannedLayer) -> bool:

@@ -67,13 +67,13 @@ def argmax(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
     rank = len(site.bottom.axes)
     axis = site.family.axis(site.layer, rank)
     if axis is None:
-        size = prod(int(s or 0) for s in site.bottom.shape[1:])
+        size = prod(site.fixed(axis) for axis in range(1, rank))
         values, indices = _largest(site, site.reshaped(x, [x.shape[0], 1, size]), size, k)
         if site.options.out_max_val:
             indices = site.add("Concatenate", indices, values, axis=1)
         shape = site.top.tf_shape
         return indices if len(shape) == 3 else site.reshaped(indices, shape)
-    dim, size = site.bottom.dim(axis), int(site.bottom.shape[axis] or 0)
+    dim, size = site.bottom.dim(axis), site.fixed(axis)
     last = rank - 1
     values, indices = _largest(site, _swapped(site, x, dim, last), size, k)
     return _swapped(site, values if site.options.out_max_val else indices, dim, last)

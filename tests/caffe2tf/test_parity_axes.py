@@ -221,7 +221,7 @@ def test_saved_and_loaded_with_keras_alone(parity: Parity) -> None:
 
 
 def refused() -> Iterator[Refusal]:
-    """What Caffe refuses as well."""
+    """What Caffe refuses as well, and sizes that must not be free."""
     net = data(2, 4, 5, 6)
     for name, kind, tops, fields, words in [
         ("softmax-axis", "Softmax", "y", param("softmax_param", axis=4), ("axis 4",)),
@@ -250,6 +250,14 @@ def refused() -> Iterator[Refusal]:
     yield Refusal(
         "concat-shapes", two + layer("Concat", ["a", "b"], "y"), ("'b'", "[2, 4, 3, 6]", "axis 1")
     )
+    for name, fields in {"argmax": "", "argmax-axis": param("argmax_param", axis=2)}.items():
+        yield Refusal(
+            f"free-{name}",
+            net + layer("ArgMax", "data", "y", fields),
+            ("'y'", "axis 2", "left free", "--input-shape"),
+            ours=True,
+            free={"data": (None, 4, None, None)},
+        )
 
 
 @each(refused())
