@@ -121,10 +121,17 @@ def _one_channel(x: Tensor) -> Tensor:
 def _check_windows(site: Site, axes: Sequence[_Axis]) -> None:
     """Refuse windows that hold no pixel and no pad: Caffe divides by zero there."""
     g = site.family.geometry(site.layer, site.bottom.shape)
-    for axis, size, out, s in zip(
-        axes, site.bottom.shape[2:], site.top.shape[2:], g.stride, strict=True
+    up = site.family.rounds_up(site.layer)
+    for axis, size, out, k, s in zip(
+        axes, site.bottom.shape[2:], site.top.shape[2:], g.kernel, g.stride, strict=True
     ):
-        if size is not None and out is not None and (out - 1) * s - axis.before >= size:
+        if size is None or out is None:
+            if up and not any(g.pad) and s > k:
+                raise UnsupportedError(
+                    f"{site.layer}: at some input sizes its last window lies beyond the input, "
+                    "where Caffe's average is 0/0; fix the size with --input-shape"
+                )
+        elif (out - 1) * s - axis.before >= size:
             raise UnsupportedError(
                 f"{site.layer}: its last window lies beyond the input of size {size}, where "
                 "Caffe's average is 0/0; change the stride or the input's size"

@@ -128,6 +128,9 @@ def free_sizes() -> Iterator[Case]:
     ):
         case = by_axes(pool, (7, 8), (k, k), (s, s), (p, p), rounding)
         yield replace(case, id=f"free-{case.id}", free={"data": (2, 3, None, None)}, sizes=other)
+    for pool, rounding, p in [("MAX", "CEIL", 0), ("AVE", "FLOOR", 0), ("AVE", "FLOOR", 1)]:
+        case = by_axes(pool, (8, 8), (2, 2), (3, 3), (p, p), rounding)
+        yield replace(case, id=f"free-{case.id}", free={"data": (2, 3, None, None)}, sizes=other)
     for pool in ("MAX", "AVE"):
         case = pooling(f"free-global-{pool.lower()}", (2, 3, 7, 8), pool=pool, global_pooling=True)
         yield replace(case, free={"data": (2, 3, None, None)}, sizes=other)
@@ -161,6 +164,16 @@ def refused() -> Iterator[Refusal]:
     for k, s, size in [(1, 3, (7, 9)), (2, 4, (7, 9)), (1, 2, (6, 4))]:
         case = by_axes("AVE", size, (k, k), (s, s), (0, 0), "CEIL")
         yield Refusal(f"0-by-0-{case.id}", case.net, ("'y'", "last window", "0/0"), ours=True)
+    # At the prototxt's own size every window has pixels.
+    for size, k, s in [((8, 8), (2, 2), (3, 3)), ((8, 9), (3, 1), (2, 2))]:
+        case = by_axes("AVE", size, k, s, (0, 0), "CEIL")
+        yield Refusal(
+            f"0-by-0-at-a-free-size-{case.id}",
+            case.net,
+            ("'y'", "last window", "0/0", "--input-shape"),
+            ours=True,
+            free={"data": (2, 3, None, None)},
+        )
     case = pooling("stochastic", (2, 3, 6, 7), pool="STOCHASTIC", kernel_size=2)
     yield Refusal(case.id, case.net, ("'y'", "STOCHASTIC"), ours=True)
     mask = layer("Pooling", "data", ["y", "mask"], param("pooling_param", kernel_size=2))
