@@ -34,6 +34,17 @@ def alone() -> Iterator[Case]:
     yield Case("one-channel", data(2, 1, 4, 5) + product("data", "y"))
 
 
+def square() -> Iterator[Case]:
+    """As many inputs as outputs: a kernel read the wrong way round has the right shape."""
+    for transpose in (False, True):
+        name = f"square{'-transposed' * transpose}"
+        yield Case(name, data(2, 5) + product("data", "y", num_output=5, transpose=transpose))
+        yield Case(
+            f"{name}-4d",
+            data(2, 2, 3, 4) + product("data", "y", num_output=24, transpose=transpose),
+        )
+
+
 def behind_others() -> Iterator[Case]:
     """Behind layers that change shape and layout: after a convolution blobs lie channels last."""
     pool = layer("Pooling", "conv", "pool", param("pooling_param", kernel_size=2, stride=2))
@@ -122,7 +133,7 @@ def embeddings() -> Iterator[Case]:
     )
 
 
-CASES = [*alone(), *behind_others(), *embeddings()]
+CASES = [*alone(), *square(), *behind_others(), *embeddings()]
 
 
 @each(CASES)
