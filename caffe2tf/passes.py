@@ -6,22 +6,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 
-from tfcaffe.errors import UsageError
+from tfcaffe.errors import UnsupportedError, UsageError
 from tfcaffe.layers import registry
-from tfcaffe.net import Layer, Net
+from tfcaffe.layers.training import softmax_of
+from tfcaffe.net import Layer, Net, Ref
 
 
-def prepare(net: Net, outputs: Sequence[str] = (), *, keep_losses: bool = False) -> Net:
+def prepare(net: Net, outputs: Sequence[str] = ()) -> Net:
     """The net that the model is built from: cut at `outputs`, without what only training needs.
 
     Raises:
+        UnsupportedError: a layer reads what only training needs.
         UsageError: no such output, or no layer is left to convert.
     """
     if outputs:
         net = net.with_outputs(outputs)
-    if not keep_losses:
-        net = softmax_for_loss(net, keep=outputs)
-        net = drop_training(net, keep=outputs)
+    net = softmax_for_loss(net, keep=outputs)
+    net = drop_training(net, keep=outputs)
     net = drop_unread_sources(net, keep=outputs)
     kinds = registry()
     if all(layer.type in kinds and kinds[layer.type].source for layer in net.layers):
@@ -33,35 +34,40 @@ def prepare(net: Net, outputs: Sequence[str] = (), *, keep_losses: bool = False)
 
 
 def softmax_for_loss(net: Net, keep: Sequence[str] = ()) -> Net:
-    """A SoftmaxWithLoss whose scores nothing else turns into an answer becomes a Softmax."""
+    """A SoftmaxWithLoss whose scores nothing else turns into an answer becomes a Softmax.
+
+    Of several losses on the same scores only the first does, and none whose loss is read.
+    """
     consumers = net.consumers()
+    answered: set[Ref] = set()
     layers: list[Layer] = []
     notes: list[str] = []
-    for layer, refs in zip(net.layers, net.sources, strict=True):
-        others = [net.layers[i] for i in consumers.get(refs[0], [])] if refs else []
-        alone = all(_is_training(other) for other in others)
-        if layer.type == "SoftmaxWithLoss" and alone and not set(layer.tops[:1]) & set(keep):
-            top = layer.tops[1] if len(layer.tops) > 1 else layer.name
-            notes.append(f"{layer} became a Softmax: its answer is the blob {top!r}")
-            layer = _softmax(layer, top)
+    for i, (layer, refs) in enumerate(zip(net.layers, net.sources, strict=True)):
+        if layer.type == "SoftmaxWithLoss" and refs and refs[0] not in answered:
+            alone = all(_is_training(net.layers[reader]) for reader in consumers[refs[0]])
+            if alone and Ref(i, 0) not in consumers and not set(layer.tops[:1]) & set(keep):
+                answered.add(refs[0])
+                softmax = softmax_of(layer)
+                notes.append(
+                    f"{layer} became a Softmax: its answer is the blob {softmax.tops[0]!r}"
+                )
+                layer = softmax
         layers.append(layer)
     return net.with_layers(layers, *notes) if notes else net
 
 
-def _softmax(layer: Layer, top: str) -> Layer:
-    message = type(layer.message)()
-    message.name, message.type = layer.name, "Softmax"
-    message.softmax_param.axis = layer.message.softmax_param.axis
-    return replace(layer, type="Softmax", bottoms=layer.bottoms[:1], tops=(top,), message=message)
-
-
 def drop_training(net: Net, keep: Sequence[str] = ()) -> Net:
-    """Without losses, Accuracy and Silence, and what only they read."""
+    """Without losses, Accuracy and Silence, and what only they read.
+
+    Raises:
+        UnsupportedError: another layer reads what one of them makes.
+    """
     dropped = [
         layer for layer in net.layers if _is_training(layer) and not set(layer.tops) & set(keep)
     ]
     if not dropped:
         return net
+    _check_unread(net, dropped)
     silenced = {
         net.sources[i][b]
         for i, layer in enumerate(net.layers)
@@ -119,6 +125,18 @@ def check_weight_decay(net: Net, weight_decay: float) -> None:
             f"{net.path}: has no loss, so it is not a net to train; --weight-decay is for those "
             "(a train_val prototxt, perhaps with --phase TRAIN)"
         )
+
+
+def _check_unread(net: Net, dropped: Sequence[Layer]) -> None:
+    for layer, refs in zip(net.layers, net.sources, strict=True):
+        for name, ref in zip(layer.bottoms, refs, strict=True):
+            maker = net.layers[ref.layer]
+            if layer not in dropped and maker in dropped:
+                raise UnsupportedError(
+                    f"{net.path}: {layer} reads the blob {name!r} of {maker}, which is for "
+                    "training only and left out; cut the net before it, such as with --outputs "
+                    f"{maker.bottoms[0]}"
+                )
 
 
 def _is_training(layer: Layer) -> bool:

@@ -1,9 +1,16 @@
 """Nets as they are trained, against real Caffe: losses, labels, data layers, frozen layers."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from parity import Case, Parity, below, each
+import pytest
+
+from parity import Case, Parity, Refusal, below, each
 from prototxts import data, layer, param
+from tfcaffe.errors import UsageError
+from tfcaffe.oracle.pycaffe import Caffe
+from tfcaffe.verify import verify
+from verify_nets import Files
 
 FC = layer("InnerProduct", "data", "fc", param("inner_product_param", num_output=5))
 LABELLED = data(3, 4, 2, 3) + data(3, name="label") + FC
@@ -22,6 +29,8 @@ def cases() -> Iterator[Case]:
         LABELS,
         reference=LABELLED + SOFTMAX,
     )
+    later = layer("SoftmaxWithLoss", ["fc", "label"], "again")
+    yield Case("two-losses", LABELLED + loss + later, LABELS, reference=LABELLED + SOFTMAX)
     two_tops = layer("SoftmaxWithLoss", ["fc", "label"], ["l", "loss"], name="loss")
     yield Case(
         "softmax-with-loss-two-tops", LABELLED + two_tops, LABELS, reference=LABELLED + SOFTMAX
@@ -86,3 +95,44 @@ def test_a_layer_of_which_every_lr_mult_is_0_is_frozen(parity: Parity) -> None:
     case = next(case for case in CASES if case.id == "frozen")
     model = parity.subject(case).built().model
     assert {la.name: la.trainable for la in model.layers if la.weights} == {"fc": True, "y": False}
+
+
+def refused() -> Iterator[Refusal]:
+    """What reads a number that only training needs has no meaning in the model."""
+    for kind in ("SoftmaxWithLoss", "Accuracy"):
+        net = LABELLED + layer(kind, ["fc", "label"], "made", name="maker")
+        words = ("'half'", "'made'", f"'maker' ({kind}", "training only", "--outputs fc")
+        yield Refusal(f"reader-of-{kind}", net + layer("Power", "made", "half"), words, ours=True)
+
+
+@each([*refused()])
+def test_refused(case: Refusal, parity: Parity) -> None:
+    parity.refuse(case)
+
+
+def test_two_losses_give_one_softmax(parity: Parity) -> None:
+    case = next(case for case in CASES if case.id == "two-losses")
+    assert [b.blob for b in parity.subject(case).built().twin.outputs] == ["loss"]
+
+
+# -- verify
+
+
+def test_softmax_for_a_loss_is_named_as_such(tmp_path: Path, caffe: Caffe) -> None:
+    files = Files.make(tmp_path, LABELLED + layer("SoftmaxWithLoss", ["fc", "label"], "loss"))
+    report = verify(files.net, files.weights, files.model, oracle=caffe)
+    assert report.verdict == "equal"
+    (note,) = (note for note in report.notes if "Caffe runs a net written for it" in note)
+    assert "'loss' is a Softmax of 'fc' in the place of layer 'loss' (SoftmaxWithLoss" in note
+
+
+def test_model_that_reads_a_softmax_for_a_loss(tmp_path: Path, caffe: Caffe) -> None:
+    """Half of a softmax is not half of a loss: such a model is never reported equal."""
+    half = layer("Power", "loss", "half", "power_param { scale: 0.5 }")
+    net = LABELLED + SOFTMAX + half
+    files = Files.make(tmp_path, net)
+    files.net.write_text(
+        LABELLED + layer("SoftmaxWithLoss", ["fc", "label"], "loss") + half, encoding="utf-8"
+    )
+    with pytest.raises(UsageError, match=r"'half'.*reads the loss of layer 'loss'"):
+        verify(files.net, files.weights, files.model, oracle=caffe)

@@ -8,6 +8,7 @@ silence_layer.cpp.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from tfcaffe.layers.base import Family, Layer, Shape, canonical_axis, fields, register
@@ -40,6 +41,19 @@ class SoftmaxLoss(_TrainingOnly):
 
     def shapes(self, layer: Layer, bottoms: Sequence[Shape]) -> list[Shape]:
         return [(), bottoms[0]][: len(layer.tops)]
+
+
+def softmax_of(loss: Layer) -> Layer:
+    """The Softmax inside a SoftmaxWithLoss, as a layer of its own.
+
+    Its top is the loss's second one, which has the same numbers; without one it is named as the
+    layer is.
+    """
+    message = type(loss.message)()
+    message.name, message.type = loss.name, "Softmax"
+    message.softmax_param.axis = loss.message.softmax_param.axis
+    top = loss.tops[1] if len(loss.tops) > 1 else loss.name
+    return replace(loss, type="Softmax", bottoms=loss.bottoms[:1], tops=(top,), message=message)
 
 
 @register("Accuracy")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tfcaffe.errors import UsageError
 from tfcaffe.files import prototxt
 from tfcaffe.layers import registry
+from tfcaffe.layers.training import softmax_of
 from tfcaffe.layout import Shape
 from tfcaffe.load import CARRIED
 from tfcaffe.net import Layer, Net
-from tfcaffe.twin import BlobTwin, Twin
+from tfcaffe.twin import Twin
 
 _FED = ("Input", "DummyData")  # sources that Caffe sets up without any data at hand
 
@@ -23,6 +25,9 @@ def derive(net: Net, path: str, twin: Twin | None) -> tuple[Net, list[str]]:
     A file that Caffe can run as it is stays as it is, so that our reading of it is on trial, too.
     Otherwise a data layer becomes an Input, a SoftmaxWithLoss that the model has as a Softmax
     becomes that, and the net ends at the model's outputs.
+
+    Raises:
+        UsageError: such a loss is read by another layer.
     """
     reasons = ["the net comes out of the caffemodel"] if path == CARRIED else []
     kinds = {layer.type for layer in net.layers if is_source(layer)} - set(_FED)
@@ -30,11 +35,17 @@ def derive(net: Net, path: str, twin: Twin | None) -> tuple[Net, list[str]]:
         reasons.append(f"{', '.join(sorted(kinds))} layers are fed as inputs")
     if twin is None:
         return net, reasons
-    softmaxes = {blob.layer: blob for blob in twin.blobs if blob.layout.axes}
-    layers = [_softmax(layer, softmaxes) for layer in net.layers]
-    if any(new is not old for new, old in zip(layers, net.layers, strict=True)):
+    recorded = {(blob.layer, blob.blob) for blob in twin.blobs if blob.layout.axes}
+    layers = [_softmax(layer, recorded) for layer in net.layers]
+    replaced = [p for p in zip(net.layers, layers, strict=True) if p[0] is not p[1]]
+    if replaced:
+        _check_losses_unread(net, [old for old, _ in replaced])
         net = net.with_layers(layers)
-        reasons.append("SoftmaxWithLoss layers run as the Softmax that the model has")
+        reasons += [
+            f"the blob {new.tops[0]!r} is a Softmax of {new.bottoms[0]!r} in the place of {old}, "
+            "as the model has it, and says nothing of the loss itself"
+            for old, new in replaced
+        ]
     made = {top for layer in net.layers for top in layer.tops}
     outputs = [output.blob for output in twin.outputs]
     if not made.issuperset(outputs):
@@ -70,14 +81,23 @@ def _computes(layer: Layer) -> bool:
     return not is_source(layer) and not is_training(layer)
 
 
-def _softmax(layer: Layer, recorded: Mapping[str, BlobTwin]) -> Layer:
+def _softmax(layer: Layer, recorded: Collection[tuple[str, str]]) -> Layer:
     """The Softmax that the model has for a SoftmaxWithLoss; any other layer as it is."""
-    if layer.type != "SoftmaxWithLoss" or layer.name not in recorded:
+    if layer.type != "SoftmaxWithLoss":
         return layer
-    message = type(layer.message)()
-    message.softmax_param.axis = layer.message.softmax_param.axis
-    tops = (recorded[layer.name].blob,)
-    return replace(layer, type="Softmax", bottoms=layer.bottoms[:1], tops=tops, message=message)
+    softmax = softmax_of(layer)
+    return softmax if (softmax.name, softmax.tops[0]) in recorded else layer
+
+
+def _check_losses_unread(net: Net, losses: Sequence[Layer]) -> None:
+    """A layer that reads a loss would read a blob of another meaning."""
+    for layer, refs in zip(net.layers, net.sources, strict=True):
+        for ref in refs:
+            if ref.top == 0 and net.layers[ref.layer] in losses:
+                raise UsageError(
+                    f"{net.path}: {layer} reads the loss of {net.layers[ref.layer]}, which the "
+                    "model has as a Softmax: that is another function; convert the net again"
+                )
 
 
 def _as_input(layer: Layer, shapes: Mapping[str, Shape]) -> Layer:
