@@ -3,9 +3,13 @@
 import caffe2tf
 model = caffe2tf.load("deploy.prototxt", "net.caffemodel")            # a Keras model
 caffe2tf.convert("deploy.prototxt", "net.caffemodel", "net.keras")    # a file
+caffe2tf.verify("deploy.prototxt", "net.caffemodel", "net.keras")     # a report: .verdict
+caffe2tf.inspect("deploy.prototxt")                                   # layers, shapes, sizes
 """
 
 from caffe2tf.convert import convert, load
 from tfcaffe.errors import ConversionError
+from tfcaffe.inspection import inspect
+from tfcaffe.verify import verify
 
-__all__ = ["ConversionError", "convert", "load"]
+__all__ = ["ConversionError", "convert", "inspect", "load", "verify"]

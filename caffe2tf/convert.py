@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from caffe2tf import formats
 from caffe2tf.build import build
@@ -25,7 +25,19 @@ def convert(
     *,
     to: str | None = None,
     overwrite: bool = False,
-    **options: Any,
+    phase: Literal["TEST", "TRAIN"] = "TEST",
+    level: int = 0,
+    stage: Sequence[str] = (),
+    input_shape: Mapping[str, Sequence[int | None]] | None = None,
+    batch: int | str | None = None,
+    outputs: Sequence[str] = (),
+    mean: AnyPath | Sequence[float] | None = None,
+    scale: float | None = None,
+    channel_order: Literal["bgr", "rgb"] | None = None,
+    keep_scale: bool = False,
+    weight_decay: float | None = None,
+    proto: Sequence[AnyPath] = (),
+    plugin: Sequence[AnyPath] = (),
 ) -> list[str]:
     """Write a Caffe net as TensorFlow files.
 
@@ -36,7 +48,7 @@ def convert(
         output: a path, or several for several outputs of one run. Its suffix says the format.
         to: the format, over what the suffix says (`caffe2tf.formats.names()`).
         overwrite: whether outputs that exist may be replaced.
-        options: see `load`.
+        phase, level, stage and all others: see `load`.
 
     Returns:
         Notes on what was decided, for people.
@@ -50,9 +62,24 @@ def convert(
     directories = [target.path for target in targets if target.format.directory]
     for path in files:
         check_writable(path, overwrite, directory=path in directories)
-    more = [options.get("mean"), *options.get("proto", ()), *options.get("plugin", ())]
-    _spare_inputs(files, [net, weights, *more])
-    source = read_source(net, weights, **options)
+    _spare_inputs(files, [net, weights, mean, *proto, *plugin])
+    source = read_source(
+        net,
+        weights,
+        phase=phase,
+        level=level,
+        stage=stage,
+        input_shape=input_shape,
+        batch=batch,
+        outputs=outputs,
+        mean=mean,
+        scale=scale,
+        channel_order=channel_order,
+        keep_scale=keep_scale,
+        weight_decay=weight_decay,
+        proto=proto,
+        plugin=plugin,
+    )
     with replacing_all(files, overwrite, directories=directories) as places:
         with naming(source.plan.net.path):
             formats.write(source, targets, places)
@@ -70,22 +97,60 @@ def _spare_inputs(outputs: Sequence[Path], inputs: Sequence[Any]) -> None:
                 raise OutputError(f"{path}: is also an input; name another output")
 
 
-def load(net: AnyPath, weights: AnyPath | None = None, **options: Any) -> Any:
+def load(
+    net: AnyPath,
+    weights: AnyPath | None = None,
+    *,
+    phase: Literal["TEST", "TRAIN"] = "TEST",
+    level: int = 0,
+    stage: Sequence[str] = (),
+    input_shape: Mapping[str, Sequence[int | None]] | None = None,
+    batch: int | str | None = None,
+    outputs: Sequence[str] = (),
+    mean: AnyPath | Sequence[float] | None = None,
+    scale: float | None = None,
+    channel_order: Literal["bgr", "rgb"] | None = None,
+    keep_scale: bool = False,
+    weight_decay: float | None = None,
+    proto: Sequence[AnyPath] = (),
+    plugin: Sequence[AnyPath] = (),
+) -> Any:
     """The Keras model of a Caffe net, in memory.
 
     Args:
         net, weights: as for `convert`.
-        options: `phase` ("TEST"), `level`, `stage` (a list), `input_shape` ({blob: shape in
-            Caffe's order, None for a free size}), `batch` (a number or "any"), `outputs` (blobs
-            to cut at), `mean` (file or values), `scale`, `channel_order` ("bgr" or "rgb": what
-            the model is fed), `keep_scale` (a Scale stays apart from its BatchNorm),
-            `weight_decay` (the solver's, which becomes L2 regularisers), `proto` and `plugin`
-            (lists of files).
+        phase, level, stage: whose layers, by the net's include and exclude rules.
+        input_shape: Caffe's shape of input blobs by name, None for a size that stays free.
+        batch: a number, or "any"; left out, free where the net allows.
+        outputs: blobs to cut the net at.
+        mean: built in: a file or one number per channel, in Caffe's channel order; subtracted.
+        scale: built in: a factor after the mean.
+        channel_order: built in: what the model is fed.
+        keep_scale: a Scale stays apart from its BatchNorm.
+        weight_decay: the solver's, which becomes L2 regularisers.
+        proto: `.proto` files with a forked Caffe's fields.
+        plugin: Python files with layer types of one's own.
 
     Raises:
         ConversionError: with the layer, the field and the way out.
     """
-    source = read_source(net, weights, **options)
+    source = read_source(
+        net,
+        weights,
+        phase=phase,
+        level=level,
+        stage=stage,
+        input_shape=input_shape,
+        batch=batch,
+        outputs=outputs,
+        mean=mean,
+        scale=scale,
+        channel_order=channel_order,
+        keep_scale=keep_scale,
+        weight_decay=weight_decay,
+        proto=proto,
+        plugin=plugin,
+    )
     for note in source.notes:
         log.info(note)
     with naming(source.plan.net.path):

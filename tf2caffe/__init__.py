@@ -1,1 +1,7 @@
 """TensorFlow and Keras networks become Caffe networks (see the mapping and convert commands)."""
+
+from tfcaffe.errors import ConversionError
+from tfcaffe.inspection import inspect
+from tfcaffe.verify import verify
+
+__all__ = ["ConversionError", "inspect", "verify"]

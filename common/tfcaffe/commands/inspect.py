@@ -5,20 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import replace
-from math import prod
 from pathlib import Path
 from typing import Any
 
-from tfcaffe.bind import bind
 from tfcaffe.cli import DONE, Console
 from tfcaffe.commands.options import add_net_options, parse_shapes
-from tfcaffe.errors import UnsupportedError, UsageError
-from tfcaffe.files.file_kind import FileKind, file_kind
-from tfcaffe.files.weights import Weights
-from tfcaffe.infer import listed, unknown_types
-from tfcaffe.load import CARRIED, load_net, load_weights
-from tfcaffe.survey import Survey, survey
+from tfcaffe.inspection import facts_and_notes
 from tfcaffe.terminal import table
 
 NAME = "inspect"
@@ -48,123 +40,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Print the net or the weights; with both, check that they fit."""
-    kind = FileKind.PROTOTXT if options.file == CARRIED else file_kind(Path(options.file))
-    if kind is FileKind.TENSORFLOW:
-        raise UnsupportedError(
-            f"{options.file}: is TensorFlow's; inspect reads Caffe's files only so far: "
-            "a prototxt, a caffemodel or Caffe's .h5"
-        )
-    if kind is FileKind.WEIGHTS:
-        if options.weights is not None:
-            raise UsageError(f"{options.file}: holds weights; name the prototxt first")
-        facts = describe_weights(load_weights(options.file))
-        console.result(_json(facts) if options.json else _weights_table(facts))
-        return DONE
-    net = load_net(
+    facts, notes = facts_and_notes(
         options.file,
         options.weights,
         phase=options.phase,
         level=options.level,
-        stages=options.stages,
-        protos=options.protos,
+        stage=options.stages,
+        input_shape=parse_shapes(options.input_shapes),
+        proto=options.protos,
     )
-    found = survey(net, parse_shapes(options.input_shapes))
-    weights = None if options.weights is None else load_weights(options.weights)
-    notes = [*net.notes, *_gaps(found), *found.plan.notes]
-    if weights is not None:
-        notes += bind(found.plan, _without_gaps(weights, found)).notes
-    facts = describe(found, weights)
-    console.result(_json(facts) if options.json else _net_table(facts))
+    if options.json:
+        console.result(json.dumps(facts, indent=1))
+    else:
+        console.result(_net_table(facts) if "outputs" in facts else _weights_table(facts))
     for note in notes:
         console.note(note)
     return DONE
-
-
-def describe(found: Survey, weights: Weights | None = None) -> dict[str, Any]:
-    """The net as plain data: what `--json` prints. What is not known is None.
-
-    Args:
-        weights: say which blobs a layer has that is not known otherwise.
-    """
-    layers = [_layer(found, i, weights) for i in range(len(found.net.layers))]
-    return {
-        "net": found.net.name,
-        "supported": not found.unsupported,
-        "layers": layers,
-        "outputs": [name for name, _ in found.net.outputs],
-        "complete": all(layer["multiply_adds"] is not None for layer in layers),
-        "parameters": sum(layer["parameters"] or 0 for layer in layers),
-        "multiply_adds": sum(layer["multiply_adds"] or 0 for layer in layers),
-    }
-
-
-def describe_weights(weights: Weights) -> dict[str, Any]:
-    """A file of weights as plain data: what `--json` prints."""
-    layers = [
-        {
-            "name": layer.name,
-            "type": layer.type,
-            "blobs": [list(shape) for shape in layer.shapes],
-            "parameters": sum(map(prod, layer.shapes)),
-        }
-        for layer in weights.layers.values()
-    ]
-    return {"layers": layers, "parameters": sum(layer["parameters"] for layer in layers)}
-
-
-def _layer(found: Survey, i: int, weights: Weights | None) -> dict[str, Any]:
-    layer = found.net.layers[i]
-    facts: dict[str, Any] = {
-        "name": layer.name,
-        "type": layer.type,
-        "supported": i not in found.unsupported,
-        "bottoms": list(layer.bottoms),
-    }
-    if i in found.known:
-        at = found.known[i]
-        entry = found.plan.layers[at]
-        return facts | {
-            "tops": dict(zip(layer.tops, map(list, found.plan.shapes[at]), strict=True)),
-            "blobs": {p.role or "factor": list(p.shape) for p in entry.params},
-            "parameters": sum(
-                prod(p.shape) for j, p in enumerate(entry.params) if entry.owners[j] == (at, j)
-            ),
-            "multiply_adds": entry.macs,
-        }
-    stored = weights.layers.get(layer.name) if weights is not None else None
-    shapes = None if stored is None else stored.shapes
-    return facts | {
-        "tops": dict.fromkeys(layer.tops),
-        "blobs": None if shapes is None else {str(j): list(s) for j, s in enumerate(shapes)},
-        "parameters": None if shapes is None else sum(map(prod, shapes)),
-        "multiply_adds": None,
-    }
-
-
-def _gaps(found: Survey) -> list[str]:
-    """Why some shapes are unknown."""
-    types = unknown_types(found.net)
-    named = {id(layer) for layers in types.values() for layer in layers}
-    notes = [
-        reason for i, reason in found.unsupported.items() if id(found.net.layers[i]) not in named
-    ]
-    if types:
-        lines = "".join(f"\n  {kind}: {listed(layers)}" for kind, layers in types.items())
-        notes.append(
-            f"these layer types are not supported, so that shapes behind them are unknown:{lines}"
-        )
-    return [*found.unsaid.values(), *notes]
-
-
-def _without_gaps(weights: Weights, found: Survey) -> Weights:
-    """Without the layers that the net has, but whose blobs its rules do not tell."""
-    gaps = {la.name for i, la in enumerate(found.net.layers) if i not in found.known}
-    kept = {name: layer for name, layer in weights.layers.items() if name not in gaps}
-    return replace(weights, layers=kept)
-
-
-def _json(facts: dict[str, Any]) -> str:
-    return json.dumps(facts, indent=1)
 
 
 def _net_table(facts: dict[str, Any]) -> str:

@@ -11,6 +11,8 @@ from tfcaffe.bind import bind
 from tfcaffe.errors import UsageError
 from tfcaffe.files.weights import Weights
 from tfcaffe.load import load_net, load_weights
+from tfcaffe.oracle.opencv import OpenCV
+from tfcaffe.oracle.pycaffe import Caffe
 from tfcaffe.plan import FreeShape, make_plan
 from tfcaffe.plugins import load_plugins
 from tfcaffe.preprocess import Preprocessing
@@ -18,7 +20,7 @@ from tfcaffe.twin import Twin
 from tfcaffe.verify import feeds, reference_net
 from tfcaffe.verify.caffe_side import State
 from tfcaffe.verify.compare import RTOL, Array
-from tfcaffe.verify.job import Job, Mode, is_preprocessed
+from tfcaffe.verify.job import Job, Mode, Watch, is_preprocessed
 from tfcaffe.verify.match import check_shapes, match
 from tfcaffe.verify.model import read_record
 from tfcaffe.verify.report import Report
@@ -26,7 +28,30 @@ from tfcaffe.verify.report import Report
 AnyPath = str | PathLike[str]
 
 
-def verify(net: AnyPath, weights: AnyPath | Weights | None, model: Any, **options: Any) -> Report:
+def verify(
+    net: AnyPath,
+    weights: AnyPath | Weights | None,
+    model: Any,
+    *,
+    record: Twin | None = None,
+    input: Sequence[AnyPath] | Mapping[str, Array] = (),
+    samples: int = 2,
+    seed: int = 0,
+    rtol: float = RTOL,
+    mode: Mode = "chained",
+    phase: Literal["TEST", "TRAIN"] = "TEST",
+    level: int = 0,
+    stage: Sequence[str] = (),
+    input_shape: Mapping[str, Sequence[int | None]] | None = None,
+    mean: AnyPath | Sequence[float] | None = None,
+    scale: float | None = None,
+    channel_order: Literal["bgr", "rgb"] | None = None,
+    backend: str = "pycaffe",
+    proto: Sequence[AnyPath] = (),
+    plugin: Sequence[AnyPath] = (),
+    oracle: Caffe | OpenCV | None = None,
+    watch: Watch | None = None,
+) -> Report:
     """Compare a Caffe net with its TensorFlow model, blob by blob.
 
     Args:
@@ -34,13 +59,34 @@ def verify(net: AnyPath, weights: AnyPath | Weights | None, model: Any, **option
         weights: `.caffemodel` or Caffe's `.h5`, or weights in memory; None for a net without any.
         model: a `.keras` file, Keras `.h5`, SavedModel directory or frozen `.pb`; or a Keras
             model in memory.
-        options: of `prepare`, and `oracle` and `watch` of `Job.run`.
+        record, input and all others: see `prepare`.
+        oracle, watch: see `Job.run`.
 
     Raises:
         ConversionError: the three do not belong together, or one cannot be read or run.
     """
-    running = {name: options.pop(name) for name in ("oracle", "watch") if name in options}
-    return prepare(net, weights, model, **options).run(**running)
+    job = prepare(
+        net,
+        weights,
+        model,
+        record=record,
+        input=input,
+        samples=samples,
+        seed=seed,
+        rtol=rtol,
+        mode=mode,
+        phase=phase,
+        level=level,
+        stage=stage,
+        input_shape=input_shape,
+        mean=mean,
+        scale=scale,
+        channel_order=channel_order,
+        backend=backend,
+        proto=proto,
+        plugin=plugin,
+    )
+    return job.run(oracle=oracle, watch=watch)
 
 
 def prepare(
