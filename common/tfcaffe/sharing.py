@@ -1,6 +1,6 @@
 """Blobs that several layers share by `param { name }`: who owns each of them.
 
-Source: Net::AppendParam.
+Source: Net::AppendParam, Net::Init.
 """
 
 from __future__ import annotations
@@ -22,14 +22,19 @@ def share_params(planned: Sequence[PlannedLayer]) -> tuple[PlannedLayer, ...]:
     """Say who owns each blob, by the names in `param { name }`. Source: Net::AppendParam.
 
     Raises:
-        NetError: blobs that share a name but not a shape; two layers of one name that both own
-            blobs, so that a weights file cannot tell them apart.
+        NetError: blobs that share a name but not a shape; more `param` than blobs; two layers of
+            one name that both own blobs, so that a weights file cannot tell them apart.
     """
     named: dict[str, tuple[int, int]] = {}
     bearers: dict[str, Layer] = {}
     result = []
     for i, entry in enumerate(planned):
         specs = entry.layer.message.param
+        if len(specs) > len(entry.params):
+            raise NetError(
+                f"{entry.layer}: has {len(specs)} param, but {len(entry.params)} blobs; Caffe "
+                "takes no more than one for each blob"
+            )
         owners = []
         for j, param in enumerate(entry.params):
             name = specs[j].name if j < len(specs) else ""

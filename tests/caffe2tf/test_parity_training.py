@@ -68,6 +68,10 @@ def cases() -> Iterator[Case]:
         "InnerProduct", "fc", "y", f"param {{ lr_mult: 0 }} param {{ lr_mult: 0 }} {frozen}"
     )
     yield Case("frozen", data(3, 4, 2, 3) + FC + twice)
+    own = layer("BatchNorm", "fc", "bn", "phase: TEST " + "param { lr_mult: 1 } " * 3) + layer(
+        "Dropout", "bn", "y", "phase: TEST propagate_down: false loss_weight: 2"
+    )
+    yield Case("own-phase-of-the-net", data(3, 4, 2, 3) + FC + own)
     dummy = layer(
         "DummyData",
         [],
@@ -103,6 +107,28 @@ def refused() -> Iterator[Refusal]:
         net = LABELLED + layer(kind, ["fc", "label"], "made", name="maker")
         words = ("'half'", "'made'", f"'maker' ({kind}", "training only", "--outputs fc")
         yield Refusal(f"reader-of-{kind}", net + layer("Power", "made", "half"), words, ours=True)
+    image = data(2, 4, 5, 6)
+    for kind in ("BatchNorm", "Dropout", "InnerProduct"):
+        options = param("inner_product_param", num_output=3) if kind[0] == "I" else ""
+        net = image + layer(kind, "data", "y", f"phase: TRAIN {options}")
+        yield Refusal(f"own-phase-{kind}", net, ("'y'", "phase", "remove the field"), ours=True)
+    for kind, options in (
+        ("InnerProduct", param("inner_product_param", num_output=3, bias_term=False)),
+        ("ReLU", "param { }"),
+        ("BatchNorm", "param { lr_mult: 0 } " * 2),
+    ):
+        net = image + layer(
+            kind, "data", "y", f"param {{ lr_mult: 0 }} param {{ lr_mult: 0 }} {options}"
+        )
+        yield Refusal(f"params-{kind}", net, ("'y'", "param", "blobs"))
+    for count in (1, 2):
+        net = image + layer("BatchNorm", "data", "y", "param { lr_mult: 1 } " * count)
+        yield Refusal(f"learned-statistics-{count}", net, ("'y'", "lr_mult", "0"))
+    two = "propagate_down: true propagate_down: true"
+    net = image + layer("ReLU", "data", "y", two)
+    yield Refusal("propagate-down", net, ("'y'", "2 propagate_down", "none or 1"))
+    net = image + layer("ReLU", "data", "y", "loss_weight: 1 loss_weight: 0")
+    yield Refusal("loss-weights", net, ("'y'", "2 loss_weight", "none or 1"))
 
 
 @each([*refused()])

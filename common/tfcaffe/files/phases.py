@@ -1,6 +1,6 @@
 """Which layers of a net exist in a phase, at a level and with stages: include and exclude rules.
 
-Source: net.cpp (Net::FilterNet, Net::StateMeetsRule).
+Source: net.cpp (Net::FilterNet, Net::StateMeetsRule; Net::Init for a layer's own phase).
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ def filter_net(net: Any, phase: Phase, level: int = 0, stages: Sequence[str] = (
     """A new NetParameter with the layers of `net` (V2 form) that the state includes.
 
     The net's own `state` is overruled in phase and level, and keeps its stages besides `stages`.
+    A layer keeps a `phase` of its own only where it differs from the net's, which holds else.
 
     Raises:
         NetError: a layer has include and exclude rules at once.
@@ -30,6 +31,9 @@ def filter_net(net: Any, phase: Phase, level: int = 0, stages: Sequence[str] = (
     state.level = level
     state.stage.extend(stages)
     filtered.layer.extend(net.layer[i] for i in _kept(net, state))
+    for layer in filtered.layer:
+        if layer.phase == state.phase:
+            layer.ClearField("phase")
     return filtered
 
 

@@ -14,7 +14,7 @@ from tfcaffe.net import Layer
 
 _FAMILIES: dict[str, Family] = {}
 # LayerParameter's own plain fields. As in Caffe, parameters of other types are not looked at.
-_GENERAL = frozenset({"name", "type", "bottom", "top", "phase", "loss_weight", "propagate_down"})
+_GENERAL = frozenset({"name", "type", "bottom", "top", "loss_weight", "propagate_down"})
 _T = TypeVar("_T", bound="type[Family]")
 
 
@@ -194,6 +194,20 @@ def check_layer(family: Family, layer: Layer) -> None:
         if len(names) < least or (most is not None and len(names) > most):
             wanted = f"{least}" if least == most else f"{least} to {most or 'any number'}"
             raise NetError(f"{layer}: has {len(names)} {what}s, the type takes {wanted}")
+    message = layer.message
+    tops = max(len(layer.tops), 1 if layer.type.endswith("Loss") else 0)
+    for what, said_count, count in (
+        ("propagate_down", len(message.propagate_down), len(layer.bottoms)),
+        ("loss_weight", len(message.loss_weight), tops),
+    ):
+        if said_count not in (0, count):
+            raise NetError(f"{layer}: has {said_count} {what}; Caffe takes none or {count}")
+    if message.HasField("phase"):
+        raise UnsupportedError(
+            f"{layer}: its own field phase is not the phase that the net is converted for, so it "
+            "works otherwise than its neighbours; remove the field, or write "
+            "include { phase: ... } if the layer is for that phase alone"
+        )
     for descriptor, _ in layer.message.ListFields():
         if descriptor.message_type is None and descriptor.name not in _GENERAL:
             raise UnsupportedError(

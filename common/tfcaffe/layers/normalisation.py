@@ -39,6 +39,11 @@ class BatchNorm(Elementwise):
     in_place = True
 
     def check(self, layer: Layer) -> None:
+        if any(spec.lr_mult != 0 for spec in layer.message.param):
+            raise NetError(
+                f"{layer}: Caffe takes no param with an lr_mult other than 0 here, for statistics "
+                "are not learned; set it to 0 or remove the param"
+            )
         options = self.options(layer)
         if options.HasField("use_global_stats") and not options.use_global_stats:
             raise UnsupportedError(
