@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 from caffe2tf.layers import registry
 from caffe2tf.merge import batch_norm_scales
 from caffe2tf.preprocess import preprocessed
-from caffe2tf.site import Site, Tensor, Weights, escaped
+from caffe2tf.site import Shared, Site, Tensor, Weights, escaped
 from caffe2tf.source import Source
 from tfcaffe.errors import UnsupportedError
 from tfcaffe.layout import Layout
@@ -18,13 +19,20 @@ from tfcaffe.net import Ref
 from tfcaffe.plan import Plan
 from tfcaffe.twin import BlobTwin, Twin
 
+log = logging.getLogger("caffe2tf")
+
 
 @dataclass(frozen=True)
 class Built:
-    """A Keras model, and where each of the net's blobs is in it."""
+    """A Keras model, and where each of the net's blobs is in it.
+
+    Args:
+        notes: where Keras parts what Caffe shares, for people.
+    """
 
     model: Any
     twin: Twin
+    notes: tuple[str, ...] = ()
 
 
 def build(source: Source, *, plain: bool = False) -> Built:
@@ -38,7 +46,11 @@ def build(source: Source, *, plain: bool = False) -> Built:
         UnsupportedError: a layer, field or free size that Keras cannot say exactly.
     """
     with _keras_defaults():
-        return _Build(source, plain).run()
+        built = _Build(source, plain).run()
+    if not plain:  # what is plain is not trained
+        for note in built.notes:
+            log.warning(note)
+    return built
 
 
 @contextmanager
@@ -66,7 +78,7 @@ class _Build:
         self.inputs: list[Tensor] = []
         self.fed: list[BlobTwin] = []
         self.blobs: list[BlobTwin] = []
-        self.shared: dict[Any, Any] = {}
+        self.shared = Shared()
         self.taken: set[str] = set()
         self.read = {*plan.net.consumers(), *(ref for _, ref in plan.net.outputs)}
         self.merged = {} if source.keep_scale else batch_norm_scales(plan)
@@ -91,7 +103,7 @@ class _Build:
         # What only gives a Crop its size is no part of the function, nor of the model.
         nodes = {operation.name for operation in model.operations}
         blobs = tuple(blob for blob in self.blobs if blob.node in nodes)
-        return Built(model, Twin(tuple(self.fed), blobs, tuple(twins)))
+        return Built(model, Twin(tuple(self.fed), blobs, tuple(twins)), tuple(self.shared.notes))
 
     def _names(self) -> list[str]:
         """Keras names of all layers, in order; a merged pair bears the BatchNorm's."""
@@ -198,7 +210,7 @@ class _Build:
                 f"{self.names[ref.layer]}>o{ref.top}",
                 None,
                 plain=self.plain,
-                shared={},
+                shared=Shared(),
             )
             tensor = site.relaid(tensor, have, want)
         return tensor, self._twin(ref.layer, ref.top, tensor, want)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -11,14 +12,17 @@ import numpy as np
 from tfcaffe.bind import bilinear
 from tfcaffe.errors import UnsupportedError
 from tfcaffe.infer import PlannedLayer
+from tfcaffe.layers.base import Param
 from tfcaffe.layout import Layout, Pattern, contiguous, steps
 from tfcaffe.names import escape
+from tfcaffe.net import Layer
 
 Tensor = Any
 Weights = Mapping[str, np.ndarray]
 Builder = Callable[["Site", Sequence[Tensor]], "Tensor | list[Tensor]"]
 
 _TRAINING = ("_initializer", "_regularizer")  # arguments that do not change what is computed
+_ANY_RANK = ("Dense", "Embedding")  # Keras layers that one input's rank does not bind
 _BUILDERS: dict[str, Builder] = {}
 
 
@@ -44,6 +48,32 @@ def builders() -> dict[str, Builder]:
     return _BUILDERS
 
 
+@dataclass
+class Shared:
+    """The Keras layers of a model by what they hold, so that shared blobs stay shared.
+
+    Args:
+        holders: the first Caffe layer whose Keras layer holds a blob, by the blob's owner.
+        notes: for the user: blobs that are shared in Caffe and apart in Keras.
+    """
+
+    layers: dict[Any, Any] = field(default_factory=dict)
+    holders: dict[tuple[int, int], Layer] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def hold(self, layer: Layer, blobs: Sequence[tuple[Param, tuple[int, int]]]) -> None:
+        """Note that one more Keras layer holds these blobs (each with its owner)."""
+        apart = [(param.role, owner) for param, owner in blobs if owner in self.holders]
+        if roles := " and ".join(role for role, _ in apart if role):
+            self.notes.append(
+                f"{layer}: shares its {roles} with {self.holders[apart[0][1]]}; no one Keras layer "
+                "does both here, so each has its own copy: with the net's weights the answers are "
+                "the same, but training would part the copies"
+            )
+        for _, owner in blobs:
+            self.holders.setdefault(owner, layer)
+
+
 class Site:
     """Where one Caffe layer is built.
 
@@ -51,7 +81,7 @@ class Site:
         planned: the layer, its layouts and blobs.
         values: its numbers by role in Caffe's layout, or None to leave Keras's initialisers at it.
         plain: whether only ops may be used that run on any CPU, without XLA.
-        shared: Keras layers by what they hold, so that shared blobs stay shared.
+        shared: the model's Keras layers so far.
         merged: the Scale behind a BatchNorm that becomes one Keras layer with it.
         weight_decay: the solver's, which each blob's decay_mult multiplies.
     """
@@ -63,7 +93,7 @@ class Site:
         values: Weights | None,
         *,
         plain: bool,
-        shared: dict[Any, Any],
+        shared: Shared,
         merged: Site | None = None,
         weight_decay: float = 0.0,
     ) -> None:
@@ -151,7 +181,8 @@ class Site:
     ) -> Tensor:
         """Add a Keras layer with these weights, by their names in Keras.
 
-        A layer whose blobs all belong to an earlier Caffe layer is that one's Keras layer again.
+        A layer whose blobs all belong to an earlier Caffe layer is that one's Keras layer again,
+        if both apply the same numbers in the same places; else it gets a copy of its own.
 
         Args:
             last: whether it is the Caffe layer's final node, and so bears its name.
@@ -161,17 +192,21 @@ class Site:
         cls = getattr(self.keras.layers, layer)
         how = sorted((k, v) for k, v in config.items() if not k.endswith(_TRAINING))
         planned = zip(self.planned.params, self.planned.owners, strict=True)
-        owners = tuple(owner for p, owner in planned if roles is None or p.role in roles)
+        blobs = [(p, owner) for p, owner in planned if roles is None or p.role in roles]
         if self.merged is not None:
-            owners += self.merged.planned.owners
-        key = (layer, owners, repr(how))
-        made = self._shared.get(key)
+            merged = self.merged.planned
+            blobs += zip(merged.params, merged.owners, strict=True)
+        held = tuple((owner, p.shape, p.layout.moves) for p, owner in blobs)
+        rank = None if layer in _ANY_RANK else len(tensor.shape)
+        key = (layer, self.layer.type, rank, held, repr(how))
+        made = self._shared.layers.get(key)
         if made is not None:
             return made(tensor)
         free = is_trainable(self.planned) if trainable is None else trainable
         made = cls(name=self.name if last else self.helper(), trainable=free, **config)
         fill(made, weights, tensor)
-        self._shared[key] = made
+        self._shared.layers[key] = made
+        self._shared.hold(self.layer, blobs)
         return made(tensor)
 
     def constant(self, tensor: Tensor, value: float) -> Tensor:

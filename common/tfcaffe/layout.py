@@ -7,6 +7,7 @@ either direction, so that no inverse is ever written by hand.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -41,6 +42,27 @@ class Pattern:
         """`array` in TensorFlow's layout; a view where no axes are merged that lay apart."""
         tf, caffe = self.text.split("->")
         return self._apply(array, caffe, tf)
+
+    @property
+    def moves(self) -> tuple[tuple[int, int | None], ...]:
+        """Caffe's axes in TensorFlow's order, as (number, size if known); empty if none moves.
+
+        Equal for patterns that move the same numbers to the same places, whatever their axes are
+        called: axes that lie side by side on both sides count as one, those of size 1 as none.
+        """
+        sides = [re.findall(r"\w+", side) for side in self.text.split("->")]
+        tf, caffe = ([a for a in side if a != "1" and self.sizes.get(a) != 1] for side in sides)
+        follows = set(pairwise(caffe))
+        runs: list[list[str]] = []
+        for axis in tf:
+            if runs and (runs[-1][-1], axis) in follows:
+                runs[-1].append(axis)
+            else:
+                runs.append([axis])
+        if len(runs) < 2:
+            return ()
+        order = sorted(runs, key=lambda run: caffe.index(run[0]))
+        return tuple((order.index(run), _product([self.sizes.get(a) for a in run])) for run in runs)
 
     def _apply(self, array: np.ndarray, source: str, target: str) -> np.ndarray:
         from einops import rearrange

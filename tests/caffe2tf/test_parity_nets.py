@@ -1,4 +1,4 @@
-"""Whole small nets against real Caffe: architectures in miniature, shared weights, odd names."""
+"""Whole small nets against real Caffe: architectures in miniature, odd names."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -280,40 +280,6 @@ def inputs_and_outputs() -> Iterator[Case]:
     )
 
 
-def shared_weights() -> Iterator[Case]:
-    """Siamese twins: `param { name }`; what is written last in the weights file counts."""
-    two = data(2, 3, 4, 5, name="a") + data(2, 3, 4, 5, name="b")
-    named = 'param { name: "w" } param { name: "b" }'
-    yield Case(
-        "siamese",
-        two
-        + fc("a", "x", 4, named)
-        + fc("b", "y", 4, named)
-        + layer("Eltwise", ["x", "y"], "d", "eltwise_param { coeff: 1 coeff: -1 }"),
-    )
-    options = param("convolution_param", num_output=4, kernel_size=3)
-    convs = "".join(
-        layer("Convolution", bottom, top, f"{named} {options}")
-        for bottom, top in (("a", "x"), ("b", "y"), ("a", "z"))
-    )
-    yield Case("siamese-convolutions", two + convs)
-    yield Case(
-        "shared-weights-own-biases",
-        two + fc("a", "x", 4, 'param { name: "w" }') + fc("b", "y", 4, 'param { name: "w" }'),
-    )
-    own = 'param { } param { name: "b" }'
-    yield Case("own-weights-shared-biases", two + fc("a", "x", 4, own) + fc("b", "y", 4, own))
-    scales = "".join(
-        layer("Scale", bottom, top, f"{named} scale_param {{ bias_term: true }}")
-        for bottom, top in (("a", "x"), ("b", "y"))
-    )
-    yield Case("shared-scales", two + scales)
-    prelus = "".join(
-        layer("PReLU", b, t, 'param { name: "s" }') for b, t in (("a", "x"), ("b", "y"))
-    )
-    yield Case("shared-slopes", two + prelus)
-
-
 def names() -> Iterator[Case]:
     """Whatever Caffe takes as a name."""
     odd = {
@@ -367,7 +333,7 @@ def names() -> Iterator[Case]:
     )
 
 
-CASES = [*architectures(), *inputs_and_outputs(), *shared_weights(), *names()]
+CASES = [*architectures(), *inputs_and_outputs(), *names()]
 
 
 @each(CASES)
@@ -382,9 +348,3 @@ def test_saved(case: Case, parity: Parity) -> None:
 
 def test_saved_and_loaded_with_keras_alone(parity: Parity) -> None:
     prove_fresh(CASES[::4], parity)
-
-
-def test_shared_weights_are_one_keras_layer(parity: Parity) -> None:
-    case = next(case for case in CASES if case.id == "siamese-convolutions")
-    model = parity.subject(case).built().model
-    assert sorted(weight.path for weight in model.weights) == ["x/bias", "x/kernel"]
