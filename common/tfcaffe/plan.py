@@ -88,17 +88,17 @@ def _plan(net: Net, given: Given, batch: int | str | None) -> Plan:
         for entry in base:
             check_sizes(entry)
     shapes = tuple(entry.top_shapes for entry in base)
-    notes: tuple[str, ...] = ()
+    notes = tuple(_source_notes(net, kinds, given))
     if not isinstance(batch, int):
         try:
             two = infer(net, kinds, _batched(sizes, 2))
             three = infer(net, kinds, _batched(other, 3))
             planned = [_merge(a, b, m.macs) for a, b, m in zip(two, three, base, strict=True)]
-            return Plan(net, share_params(planned), shapes, True)
+            return Plan(net, share_params(planned), shapes, True, notes)
         except NetError as error:
             if batch == "any":
                 raise
-            notes = (f"the batch size stays as the net fixes it: {error}",)
+            notes += (f"the batch size stays as the net fixes it: {error}",)
     final = zip(base, infer(net, kinds, other), strict=True)
     planned = [_merge(a, b, a.macs) for a, b in final]
     return Plan(net, share_params(planned), shapes, False, notes)
@@ -142,6 +142,15 @@ def _inputs(
                 )
             shapes[top] = shape or ()
     return shapes
+
+
+def _source_notes(net: Net, kinds: Sequence[Family], given: Given) -> Iterator[str]:
+    """What the sources that are read have to say."""
+    consumers = net.consumers()
+    for i, (kind, layer) in enumerate(zip(kinds, net.layers, strict=True)):
+        if kind.source:
+            read = {top for t, top in enumerate(layer.tops) if Ref(i, t) in consumers}
+            yield from kind.source_notes(layer, read, given)
 
 
 def check_given(net: Net, kinds: Sequence[Family | None], given: Collection[str]) -> None:

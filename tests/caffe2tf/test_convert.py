@@ -14,6 +14,7 @@ from caffe2tf.__main__ import main
 from conversions import Files, nchw, nhwc, relative, write_net
 from prototxts import data, layer, param
 from tfcaffe.oracle.pycaffe import Caffe
+from tfcaffe.verify import verify
 
 CONV = param("convolution_param", num_output=4, kernel_size=3)
 FULL = (
@@ -183,6 +184,81 @@ def test_stage_and_level(tmp_path: Path) -> None:
     more = caffe2tf.load(files.net, files.weights, stage=["deep"], level=2)
     assert set(names(more)) - set(names(plain)) == {"side", "high"}
     assert len(more.outputs) == 3
+
+
+def test_train_phase_is_noted(tmp_path: Path, caffe: Caffe) -> None:
+    """Its model answers as in phase TEST until it trains, and is proven so."""
+    text = (
+        data(2, 3, 5, 4)
+        + layer("BatchNorm", "data", "bn")
+        + layer("InnerProduct", "bn", "fc", param("inner_product_param", num_output=5))
+        + layer("Dropout", "fc", "y", "include { phase: TRAIN }")
+    )
+    files = write_net(tmp_path, text, phase="TRAIN")
+    model = tmp_path / "m.keras"
+    notes = caffe2tf.convert(files.net, files.weights, model, phase="TRAIN")
+    assert any("inference is that of phase TEST ('bn', 'y')" in note for note in notes)
+    report = verify(files.net, files.weights, model, phase="TRAIN", oracle=caffe)
+    assert report.verdict == "equal"
+    assert any("('bn', 'y') run as in phase TEST" in note for note in report.notes)
+    plain = caffe2tf.convert(files.net, files.weights, tmp_path / "t.keras")
+    assert not any("phase TRAIN" in note for note in plain)
+
+
+# -- sources
+
+TRANSFORM = "transform_param { crop_size: 7 scale: 0.5 mean_value: 3 mirror: true }"
+FILLERS = 'data_filler { type: "constant" value: 3 } data_filler { type: "gaussian" }'
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "shape", "said"),
+    [
+        ("Data", "transform_param { crop_size: 7 }", {}, ["'x' is taken to have 3 channels"]),
+        ("Data", "transform_param { crop_size: 7 }", {"x": (2, 4, 7, 7)}, []),
+        (
+            "ImageData",
+            "transform_param { crop_size: 7 force_gray: true }",
+            {},
+            ["'x' is taken to have 1 channel,"],
+        ),
+        (
+            "Data",
+            TRANSFORM,
+            {},
+            ["transform_param (scale, mirror, mean_value) is not part", "3 channels"],
+        ),
+        (
+            "MemoryData",
+            f"memory_data_param {{ batch_size: 2 channels: 3 height: 7 width: 7 }} {TRANSFORM}",
+            {},
+            ["transform_param (scale, mirror, mean_value) is not part"],
+        ),
+        (
+            "DummyData",
+            f"dummy_data_param {{ shape {{ dim: 2 dim: 3 dim: 7 dim: 7 }} {FILLERS} }}",
+            {},
+            ["'x', which Caffe fills with 3, is taken as an input"],
+        ),
+        (
+            "DummyData",
+            "dummy_data_param { shape { dim: 2 dim: 3 dim: 7 dim: 7 } }",
+            {},
+            ["'x', which Caffe fills with 0, is taken as an input"],
+        ),
+    ],
+)
+def test_what_sources_decide_is_noted(
+    kind: str, fields: str, shape: dict[str, Any], said: list[str], tmp_path: Path
+) -> None:
+    net = tmp_path / "net.prototxt"
+    conv = layer("Convolution", "x", "y", CONV)
+    net.write_text(layer(kind, [], ["x", "label"], fields, name="source") + conv)
+    notes = caffe2tf.convert(net, None, tmp_path / "m.keras", input_shape=shape)
+    found = [note for note in notes if "layer 'source'" in note]
+    assert len(found) == len(said)
+    for note, words in zip(found, said, strict=True):
+        assert words in note
 
 
 # -- the rest

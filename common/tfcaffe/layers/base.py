@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -72,6 +72,16 @@ class Family:
     def source_shapes(self, layer: Layer) -> Sequence[Shape | None]:
         """For a source: the shape of each top, None where the net does not say it."""
         return [None] * len(layer.tops)
+
+    def source_notes(
+        self, layer: Layer, read: Collection[str], given: Collection[str]
+    ) -> list[str]:
+        """For a source: what is decided about its tops that are `read`.
+
+        Args:
+            given: tops whose shape the user says.
+        """
+        return []
 
     def options(self, layer: Layer) -> Any:
         """The layer's own parameter message (an empty one where the net says nothing)."""

@@ -6,10 +6,12 @@ dummy_data_layer.cpp, hdf5_data_layer.cpp, window_data_layer.cpp, parameter_laye
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from tfcaffe.errors import NetError
 from tfcaffe.layers.base import Family, Layer, Layout, Param, Shape, fields, register
+
+_SHAPING = ("crop_size", "force_color", "force_gray")  # of transform_param: what shape comes out
 
 
 class _Source(Family):
@@ -19,6 +21,22 @@ class _Source(Family):
 
     def check(self, layer: Layer) -> None:
         """Where the numbers come from does not matter: the user feeds them."""
+
+
+class _Transformed(_Source):
+    """Sources that have a `transform_param`. Source: data_transformer.cpp."""
+
+    def source_notes(
+        self, layer: Layer, read: Collection[str], given: Collection[str]
+    ) -> list[str]:
+        said = [descriptor.name for descriptor, _ in layer.message.transform_param.ListFields()]
+        names = [name for name in said if name not in _SHAPING]
+        if not names or layer.tops[0] not in read:
+            return []
+        return [
+            f"{layer}: its transform_param ({', '.join(names)}) is not part of the model: feed "
+            f"{layer.tops[0]!r} transformed, or build it in with --mean and --scale"
+        ]
 
 
 @register("Input")
@@ -41,7 +59,7 @@ class Input(_Source):
 
 
 @register("Data", "ImageData", "WindowData")
-class ImageSource(_Source):
+class ImageSource(_Transformed):
     """Images from a database or folder: cropped ones have a known size, others do not."""
 
     def source_shapes(self, layer: Layer) -> Sequence[Shape | None]:
@@ -57,9 +75,22 @@ class ImageSource(_Source):
         image = (batch, channels, crop, crop) if crop else None
         return [image, (batch,)][: len(layer.tops)] + [None] * (len(layer.tops) - 2)
 
+    def source_notes(
+        self, layer: Layer, read: Collection[str], given: Collection[str]
+    ) -> list[str]:
+        notes = super().source_notes(layer, read, given)
+        name, shape = layer.tops[0], self.source_shapes(layer)[0]
+        if shape is not None and name in read and name not in given:
+            channels = "1 channel" if shape[1] == 1 else f"{shape[1]} channels"
+            notes.append(
+                f"{layer}: the input {name!r} is taken to have {channels}, which the net does not "
+                "say; give --input-shape if not"
+            )
+        return notes
+
 
 @register("MemoryData")
-class MemoryData(_Source):
+class MemoryData(_Transformed):
     """Data handed over in memory: data and label."""
 
     def source_shapes(self, layer: Layer) -> Sequence[Shape | None]:
@@ -85,6 +116,22 @@ class DummyData(_Source):
         if len(shapes) not in (1, len(layer.tops)):
             raise NetError(f"{layer}: {len(shapes)} shapes for {len(layer.tops)} tops")
         return list(shapes if len(shapes) > 1 else shapes * len(layer.tops))
+
+    def source_notes(
+        self, layer: Layer, read: Collection[str], given: Collection[str]
+    ) -> list[str]:
+        fillers = list(layer.message.dummy_data_param.data_filler)
+        said = [_filled(filler.type, filler.value) for filler in fillers] or ["0"]
+        return [
+            f"{layer}: the blob {top!r}, which Caffe fills with {said[t % len(said)]}, is "
+            "taken as an input: feed it"
+            for t, top in enumerate(layer.tops)
+            if top in read
+        ]
+
+
+def _filled(kind: str, value: float) -> str:
+    return f"{value:g}" if kind == "constant" else f"numbers of its {kind} filler"
 
 
 @register("Parameter")
