@@ -8,7 +8,7 @@ from math import inf
 
 from tfcaffe.errors import UnsupportedError, UsageError
 from tfcaffe.layers import registry
-from tfcaffe.layers.training import softmax_of
+from tfcaffe.layers.training import differs_in_training, softmax_of
 from tfcaffe.net import Layer, Net, Ref
 
 
@@ -125,6 +125,18 @@ def check_weight_decay(net: Net, weight_decay: float) -> None:
             f"{net.path}: has no loss, so it is not a net to train; --weight-decay is for those "
             "(a train_val prototxt, perhaps with --phase TRAIN)"
         )
+
+
+def training_notes(net: Net, phase: str) -> list[str]:
+    """What a model of a TRAIN net does otherwise than Caffe's net, outside training."""
+    names = [repr(layer.name) for layer in net.layers if differs_in_training(layer)]
+    if phase != "TRAIN" or not names:
+        return []
+    return [
+        "phase TRAIN: this is a model to train: BatchNorm uses the batch's statistics and Dropout "
+        "drops when it is called with training=True only; its inference is that of phase TEST "
+        f"({', '.join(names)})"
+    ]
 
 
 def _check_unread(net: Net, dropped: Sequence[Layer]) -> None:

@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from caffe2tf.passes import check_weight_decay, prepare
+from caffe2tf.passes import check_weight_decay, prepare, training_notes
 from tfcaffe.bind import Binding, bind
 from tfcaffe.errors import UsageError
 from tfcaffe.files.weights import Weights
@@ -69,7 +69,12 @@ def read_source(
     preprocessing = Preprocessing.make(plan, mean, scale, channel_order)
     found = None if weights is None else load_weights(weights)
     binding = None if found is None else bind(plan, found)
-    notes = (*plan.net.notes, *plan.notes, *(binding.notes if binding else ()))
+    notes = (
+        *plan.net.notes,
+        *training_notes(plan.net, phase),
+        *plan.notes,
+        *(binding.notes if binding else ()),
+    )
     facts = {"net": Path(net).name, "weights": Path(weights or "").name}
     return Source(
         plan, binding, found, preprocessing, keep_scale, weight_decay or 0.0, notes, facts

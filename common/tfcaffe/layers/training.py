@@ -56,6 +56,16 @@ def softmax_of(loss: Layer) -> Layer:
     return replace(loss, type="Softmax", bottoms=loss.bottoms[:1], tops=(top,), message=message)
 
 
+def differs_in_training(layer: Layer) -> bool:
+    """Whether the layer computes something else in phase TRAIN than in TEST.
+
+    Source: batch_norm_layer.cpp (the statistics of the batch), dropout_layer.cpp.
+    """
+    if layer.type == "BatchNorm":
+        return not layer.message.batch_norm_param.use_global_stats
+    return layer.type == "Dropout"
+
+
 @register("Accuracy")
 class Accuracy(_TrainingOnly):
     """The share of right answers; its second top has it per class."""

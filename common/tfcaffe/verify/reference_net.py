@@ -10,7 +10,7 @@ from typing import Any
 from tfcaffe.errors import UsageError
 from tfcaffe.files import prototxt
 from tfcaffe.layers import registry
-from tfcaffe.layers.training import softmax_of
+from tfcaffe.layers.training import differs_in_training, softmax_of
 from tfcaffe.layout import Shape
 from tfcaffe.load import CARRIED
 from tfcaffe.net import Layer, Net
@@ -19,7 +19,7 @@ from tfcaffe.twin import Twin
 _FED = ("Input", "DummyData")  # sources that Caffe sets up without any data at hand
 
 
-def derive(net: Net, path: str, twin: Twin | None) -> tuple[Net, list[str]]:
+def derive(net: Net, path: str, twin: Twin | None, phase: str = "TEST") -> tuple[Net, list[str]]:
     """The net to run, and why it is not the file itself (nothing if it is).
 
     A file that Caffe can run as it is stays as it is, so that our reading of it is on trial, too.
@@ -33,6 +33,12 @@ def derive(net: Net, path: str, twin: Twin | None) -> tuple[Net, list[str]]:
     kinds = {layer.type for layer in net.layers if is_source(layer)} - set(_FED)
     if kinds:
         reasons.append(f"{', '.join(sorted(kinds))} layers are fed as inputs")
+    names = [repr(layer.name) for layer in net.layers if differs_in_training(layer)]
+    if phase == "TRAIN" and names:
+        reasons.append(
+            f"BatchNorm and Dropout layers ({', '.join(names)}) run as in phase TEST, as they do "
+            "in the model outside training"
+        )
     if twin is None:
         return net, reasons
     recorded = {(blob.layer, blob.blob) for blob in twin.blobs if blob.layout.axes}

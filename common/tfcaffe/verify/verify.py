@@ -139,7 +139,7 @@ def prepare(
     read = load_net(
         net, path, phase=phase, level=level, stages=stage, protos=[Path(p) for p in proto]
     )
-    run, reasons = reference_net.derive(read, str(net), record)
+    run, reasons = reference_net.derive(read, str(net), record, phase)
     numbers = None if record is None else match(run, record, _name(model))
     shapes: dict[str, FreeShape] = {
         b.blob: b.layout.shape for b in (record.inputs if record else ())
@@ -179,7 +179,7 @@ def prepare(
         preprocessing=preprocessing,
         rtol=rtol,
         mode=mode,
-        state=State(phase, level, tuple(stage)),
+        state=State() if reasons else State(phase, level, tuple(stage)),
         backend=backend,
         notes=tuple(notes),
     )
