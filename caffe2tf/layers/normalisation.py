@@ -65,7 +65,7 @@ def _over_channels(site: Site, squares: Tensor, size: int) -> Tensor:
     """The sum over `size` neighbouring channels: as many shifted slices, added."""
     if size == 1:
         return squares
-    reach, channels = (size - 1) // 2, squares.shape[-1]
+    reach, channels = (size - 1) // 2, site.fixed(1)
     padded = site.op(site.ops.pad, squares, [[0, 0]] * 3 + [[reach, reach]])
     slices = [
         site.op(operator.getitem, padded, (Ellipsis, slice(i, i + channels))) for i in range(size)

@@ -138,6 +138,13 @@ def refused() -> Iterator[Refusal]:
     yield Refusal("bn-batch-stats", net + batch_stats, ("'y'", "use_global_stats"), ours=True)
     even = layer("LRN", "data", "y", "lrn_param { local_size: 4 }")
     yield Refusal("lrn-even", net + even, ("'y'", "local_size", "4"))
+    yield Refusal(
+        "lrn-free-channels",
+        net + layer("LRN", "data", "y"),
+        ("'y'", "axis 1", "left free", "--input-shape"),
+        ours=True,
+        free={"data": (2, None, 4, 5)},
+    )
     yield Refusal("lrn-two-axes", data(2, 3) + layer("LRN", "data", "y"), ("'y'", "[2, 3]"))
     yield Refusal("bn-one-axis", data(6) + layer("BatchNorm", "data", "y"), ("'y'", "[6]"))
     for shape in [(2, 3), (2, 3, 4)]:

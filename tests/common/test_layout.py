@@ -187,6 +187,36 @@ def test_sizes_that_do_not_divide_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "sizes", "other", "theirs", "same"),
+    [
+        ("(c h w) o -> o (c h w)", {"c": 2, "h": 3, "w": 4}, "(c) o -> o (c)", {"c": 24}, True),
+        ("(h w c) o -> o (c h w)", {"c": 2, "h": 3, "w": 4}, "(c) o -> o (c)", {"c": 24}, False),
+        (
+            "(h w c) o -> o (c h w)",
+            {"c": 2, "h": 3, "w": 4},
+            "(h w c) o -> o (c h w)",
+            {"c": 4, "h": 3, "w": 2},
+            False,
+        ),
+        (
+            "(h w c) o -> o (c h w)",
+            {"c": 2, "h": 1, "w": 1},
+            "(c) o -> o (c)",
+            {"c": 2},
+            True,
+        ),
+        ("(c) o -> o (c)", {"c": 4}, "(c) o -> (c) o", {"c": 4}, False),
+        ("a b -> a b", {}, "c -> c", {}, True),
+        ("a b -> b a", {}, "a b -> a b", {}, False),
+    ],
+)
+def test_moves(
+    text: str, sizes: dict[str, int], other: str, theirs: dict[str, int], same: bool
+) -> None:
+    assert (Pattern(text, sizes).moves == Pattern(other, theirs).moves) == same
+
+
+@pytest.mark.parametrize(
     ("shape", "first", "tf", "caffe", "sizes"),
     [
         ((2, 3, 4, 5), 1, "h w c", "c h w", {"c": 3, "h": 4, "w": 5}),
