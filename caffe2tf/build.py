@@ -18,6 +18,7 @@ from tfcaffe.layout import Layout
 from tfcaffe.net import Ref
 from tfcaffe.plan import Plan
 from tfcaffe.twin import BlobTwin, Twin
+from tfcaffe.verify.keras_model import tensors
 
 log = logging.getLogger("caffe2tf")
 
@@ -77,7 +78,7 @@ class _Build:
         self.tensors: dict[Ref, Tensor] = {}
         self.inputs: list[Tensor] = []
         self.fed: list[BlobTwin] = []
-        self.blobs: list[BlobTwin] = []
+        self.blobs: list[tuple[BlobTwin, Tensor]] = []
         self.shared = Shared()
         self.taken: set[str] = set()
         self.read = {*plan.net.consumers(), *(ref for _, ref in plan.net.outputs)}
@@ -93,7 +94,6 @@ class _Build:
         for i in range(len(self.plan.layers)):
             if i not in sources and i not in self.merged.values():
                 self._layer(i)
-        self.blobs.sort(key=lambda blob: blob.index)
         outputs, twins = [], []
         for _, ref in self.plan.net.outputs:
             tensor, twin = self._output(ref)
@@ -101,9 +101,11 @@ class _Build:
             twins.append(twin)
         model = keras.Model(_alone(self.inputs), _alone(outputs), name=_model_name(self.plan))
         # What only gives a Crop its size is no part of the function, nor of the model.
-        nodes = {operation.name for operation in model.operations}
-        blobs = tuple(blob for blob in self.blobs if blob.node in nodes)
-        return Built(model, Twin(tuple(self.fed), blobs, tuple(twins)), tuple(self.shared.notes))
+        found = tensors(model)
+        blobs = [blob for blob, made in self.blobs if found.get((blob.node, blob.output)) is made]
+        blobs.sort(key=lambda blob: blob.index)
+        twin = Twin(tuple(self.fed), tuple(blobs), tuple(twins))
+        return Built(model, twin, tuple(self.shared.notes))
 
     def _names(self) -> list[str]:
         """Keras names of all layers, in order; a merged pair bears the BatchNorm's."""
@@ -133,7 +135,7 @@ class _Build:
             if top == self.preprocessing.blob:
                 tensor = preprocessed(tensor, self.preprocessing, layout, name)
             self.tensors[Ref(i, t)] = tensor
-            self.blobs.append(self._twin(i, t, tensor, layout))
+            self.blobs.append((self._twin(i, t, tensor, layout), tensor))
 
     def _layer(self, i: int) -> None:
         entry = self.plan.layers[i]
@@ -152,7 +154,7 @@ class _Build:
         for t, (top, layout) in enumerate(zip(tops, entry.tops, strict=True)):
             self.tensors[Ref(i, t)] = top
             if entry.layer.type != "Split":
-                self.blobs.append(self._twin(i, t, top, layout))
+                self.blobs.append((self._twin(i, t, top, layout), top))
 
     def _site(self, i: int, merged: Site | None = None) -> Site:
         return Site(

@@ -49,6 +49,14 @@ def shared_weights() -> Iterator[Case]:
         layer("PReLU", b, t, 'param { name: "s" }') for b, t in (("a", "x"), ("b", "y"))
     )
     yield Case("shared-slopes", two + prelus)
+    yield Case(
+        "first-call-gives-a-crop-its-size",
+        data(2, 3, 6, 7, name="x")
+        + data(2, 3, 4, 5, name="y")
+        + layer("Convolution", "y", "a", f"{named} {options}")
+        + layer("Convolution", "x", "b", f"{named} {options}")
+        + layer("Crop", ["b", "a"], "z", "crop_param { axis: 2 offset: 1 }"),
+    )
 
 
 def shared_otherwise() -> Iterator[Case]:
