@@ -104,8 +104,8 @@ class _Build:
         found = tensors(model)
         blobs = [blob for blob, made in self.blobs if found.get((blob.node, blob.output)) is made]
         blobs.sort(key=lambda blob: blob.index)
-        twin = Twin(tuple(self.fed), tuple(blobs), tuple(twins))
-        return Built(model, twin, tuple(self.shared.notes))
+        record = Twin(tuple(self.fed), tuple(blobs), tuple(twins))
+        return Built(model, record, tuple(self.shared.notes))
 
     def _names(self) -> list[str]:
         """Keras names of all layers, in order; a merged pair bears the BatchNorm's."""
