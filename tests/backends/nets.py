@@ -56,7 +56,7 @@ def poolings() -> str:
         {"kernel_size": 3, "stride": 1, "pad": 1},
         {"kernel_size": 2, "stride": 2},
         {"kernel_size": 3, "stride": 2, "pad": 1},
-        {"kernel_h": 3, "kernel_w": 2, "stride": 3},
+        {"kernel_h": 4, "kernel_w": 3, "stride": 3},
         {"global_pooling": True},
     ]
     tops = [(kind, i, fields) for kind in ("MAX", "AVE") for i, fields in enumerate(window)]

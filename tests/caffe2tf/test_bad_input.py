@@ -312,7 +312,7 @@ OPTIONS = {
     "more axes than the net": (["--input-shape", "data=1,2,1,1,1,1"], "data=1,2,1,1,1,1: has 6"),
     "shape that weights refuse": (["--input-shape", "data=1,2,6,4"], "[4, 18]", "[4, 24]"),
     "shape free at a full layer": (["--input-shape", "data=1,2,any,any"], "'ip'", "free"),
-    "shape of 40 axes": (["--input-shape", "data=1" + ",1" * 40], "32"),
+    "shape of 41 axes": (["--input-shape", "data=1" + ",1" * 40], "41 of the 4 axes"),
     "cut at no blob": (["--outputs", "ipp"], "'ipp'", "near: ip"),
     "cut at the input": (["--outputs", "data"], "nothing is left"),
     "mean without a file": (["--mean", "gone.npy"], "gone.npy"),
