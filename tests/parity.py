@@ -28,6 +28,7 @@ from tfcaffe.bind import bind
 from tfcaffe.errors import NetError, UnsupportedError
 from tfcaffe.files.weights import Blobs, LayerBlobs, Weights
 from tfcaffe.input import FileIdentity
+from tfcaffe.keras_graph import tensors
 from tfcaffe.load import load_net
 from tfcaffe.net import Net, Ref
 from tfcaffe.oracle import OracleError
@@ -35,7 +36,6 @@ from tfcaffe.oracle.pycaffe import Caffe
 from tfcaffe.oracle.records import LayerRun, Run
 from tfcaffe.plan import FreeShape, Plan, make_plan
 from tfcaffe.twin import MEMBER, BlobTwin, Twin
-from tfcaffe.verify.keras_model import tensors
 
 Array = NDArray[np.float32]
 Shape = tuple[int, ...]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfcaffe.errors import FileFormatError, UsageError
+from tfcaffe.keras_graph import calls, tensors
 from tfcaffe.verify.compare import Array
 from tfcaffe.verify.model import ModelError, Place, Visit, first_line
 
@@ -90,30 +91,7 @@ class KerasModel:
 
     def _nodes(self) -> Iterator[Any]:
         """Calls of layers and operations, in an order in which they can run."""
-        return (node for node in _calls(self.model) if not node.is_input)
-
-
-def tensors(model: Any) -> dict[Place, Any]:
-    """The symbolic tensors of a functional model: of a node that it calls twice, the first call's.
-
-    The first call is the first that was made; another may lie nearer to the inputs.
-    """
-    mine = set(map(id, _calls(model)))
-    found: dict[Place, Any] = {}
-    for operation in model.operations:
-        first = next(node for node in operation._inbound_nodes if id(node) in mine)
-        found.update({(operation.name, i): tensor for i, tensor in enumerate(first.outputs)})
-    return found
-
-
-def _calls(model: Any) -> Iterator[Any]:
-    """Inputs and calls of layers and operations, in an order in which they can run.
-
-    Keras has no public way to see these; `keras.Function` itself runs a graph like this.
-    """
-    by_depth = model._nodes_by_depth
-    for depth in sorted(by_depth, reverse=True):
-        yield from (node for node in by_depth[depth] if node.operation is not None)
+        return (node for node in calls(self.model) if not node.is_input)
 
 
 def _place(tensor: Any) -> Place:

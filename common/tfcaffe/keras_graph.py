@@ -1,0 +1,30 @@
+"""What a functional Keras model is made of: its calls of layers and operations, and its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+
+def calls(model: Any) -> Iterator[Any]:
+    """Inputs and calls of layers and operations, in an order in which they can run.
+
+    Keras has no public way to see these; `keras.Function` itself runs a graph like this.
+    """
+    by_depth = model._nodes_by_depth
+    for depth in sorted(by_depth, reverse=True):
+        yield from (node for node in by_depth[depth] if node.operation is not None)
+
+
+def tensors(model: Any) -> dict[tuple[str, int], Any]:
+    """The symbolic tensors of a functional model, by its node's name and which output it is.
+
+    Of a node that the model calls twice it is the first call's: the first that was made; another
+    may lie nearer to the inputs.
+    """
+    mine = set(map(id, calls(model)))
+    found: dict[tuple[str, int], Any] = {}
+    for operation in model.operations:
+        first = next(node for node in operation._inbound_nodes if id(node) in mine)
+        found.update({(operation.name, i): tensor for i, tensor in enumerate(first.outputs)})
+    return found
