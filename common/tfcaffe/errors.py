@@ -28,6 +28,10 @@ class WeightsError(ConversionError):
     """Weights that do not fit the net: a missing layer, another blob count or shape."""
 
 
+class MappingError(ConversionError):
+    """A mapping file that is wrong, or that does not fit its net or variables; with its lines."""
+
+
 class OutputError(ConversionError):
     """An output that cannot be written; nothing was left behind."""
 

@@ -43,6 +43,37 @@ class Pattern:
         tf, caffe = self.text.split("->")
         return self._apply(array, caffe, tf)
 
+    def tf_shape(self, shape: Sequence[int]) -> Shape:
+        """TensorFlow's shape of an array that has this shape in Caffe.
+
+        Raises:
+            ValueError: see `axis_sizes`.
+        """
+        sizes = {**self.axis_sizes(shape), "1": 1}
+        return tuple(prod(sizes[axis] for axis in g) for g in _groups(self.text.split("->")[0]))
+
+    def axis_sizes(self, shape: Sequence[int]) -> dict[str, int]:
+        """The size of every axis, from an array's shape in Caffe.
+
+        Raises:
+            ValueError: the pattern has other axes, or a size that nobody tells.
+        """
+        tf, caffe = map(_groups, self.text.split("->"))
+        sizes: dict[str, int] = {**self.sizes, "1": 1}
+        if len(caffe) != len(shape):
+            raise ValueError(f"{self.text!r} has {len(caffe)} axes in Caffe, not {len(shape)}")
+        for group, size in zip(caffe, shape, strict=True):
+            untold = [axis for axis in group if axis not in sizes]
+            known = prod(sizes[axis] for axis in group if axis in sizes)
+            if len(untold) > 1:
+                raise ValueError(f"{self.text!r} does not tell the sizes of {', '.join(untold)}")
+            if not known or size % known or (not untold and size != known):
+                raise ValueError(f"{self.text!r}: {size} is not what the axes of {group} hold")
+            sizes.update({axis: size // known for axis in untold})
+        if {axis for g in tf for axis in g} - sizes.keys():
+            raise ValueError(f"{self.text!r} has other axes on either side")
+        return {axis: size for axis, size in sizes.items() if axis != "1"}
+
     @property
     def moves(self) -> tuple[tuple[int, int | None], ...]:
         """Caffe's axes in TensorFlow's order, as (number, size if known); empty if none moves.
@@ -332,6 +363,12 @@ def _numbers(axes: Sequence[Sequence[Any]]) -> Iterator[list[int]]:
 
 def _grouped(names: list[str], axes: Sequence[Sequence[Any]]) -> list[list[str]]:
     return [[names[i] for i in numbers] for numbers in _numbers(axes)]
+
+
+def _groups(side: str) -> list[list[str]]:
+    """One side of a pattern: the axes of each dimension."""
+    found = re.findall(r"\(([^()]*)\)|(\w+)", side)
+    return [(group or axis).split() for group, axis in found]
 
 
 def _product(sizes: Sequence[int | None]) -> int | None:

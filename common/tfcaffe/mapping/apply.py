@@ -1,0 +1,107 @@
+"""Numbers through a mapping: variables become Caffe's blobs, and blobs become variables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcaffe.bind import Binding
+from tfcaffe.errors import MappingError
+from tfcaffe.files.weights import Blob, Blobs, LayerBlobs
+from tfcaffe.mapping.resolve import Pair, Resolved
+from tfcaffe.variables.base import Variable
+
+Floats = NDArray[np.float32]
+
+
+def to_layers(
+    resolved: Resolved, variables: Mapping[str, Variable], base: Binding | None = None
+) -> Iterator[LayerBlobs]:
+    """The layers of a caffemodel; each blob is read and laid out when it is written.
+
+    Args:
+        base: what the mapping leaves out keeps these numbers.
+
+    Raises:
+        MappingError: a variable that has to be one number is not.
+    """
+    for name, value in resolved.zeros.items():
+        _check_equal(variables[name].floats(), value, f"the variable {name}", "must_be")
+    pairs = {(pair.blob.layer, pair.blob.index): pair for pair in resolved.pairs}
+    for i, entry in enumerate(resolved.plan.layers):
+        if not entry.params:
+            continue
+        blobs = []
+        for owner, param in zip(entry.owners, entry.params, strict=True):
+            pair = pairs.get(owner)
+            read: Callable[[], Floats]
+            if not param.role:
+                read = partial(np.ones, param.shape, np.float32)  # statistics are divided already
+            elif pair is not None:
+                read = partial(_blob, pair, variables)
+            else:
+                assert base is not None
+                read = partial(_based, base, owner, param.role)
+            blobs.append(Blob(param.shape, read))
+        layer = resolved.plan.net.layers[i]
+        yield LayerBlobs(layer.name, layer.type, Blobs(blobs), layer.bottoms, layer.tops)
+
+
+def to_variables(resolved: Resolved, binding: Binding) -> Iterator[tuple[str, Floats]]:
+    """Every variable that the mapping names, with its numbers.
+
+    A folded variable comes back as 0, since Caffe has only the sum.
+
+    Raises:
+        MappingError: a blob for which there is no variable is not the constant that it must be.
+    """
+    values: tuple[int, Mapping[str, Floats]] = (-1, {})
+    for pair in sorted(resolved.pairs, key=lambda pair: pair.blob.layer):
+        if values[0] != pair.blob.layer:
+            values = (pair.blob.layer, binding.values(pair.blob.layer))
+        blob = values[1][pair.blob.role]
+        if pair.transform is None:
+            constant = pair.value.constant or 0.0
+            _check_equal(blob, constant, f"the blob {pair.blob}", "constant", pair)
+            continue
+        yield from zip(pair.variables, pair.transform.to_tf(blob), strict=True)
+        if pair.minus:
+            yield pair.minus, np.zeros(blob.shape, np.float32)
+
+
+def variable_shapes(resolved: Resolved) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every variable that `to_variables` gives."""
+    found = {}
+    for pair in resolved.pairs:
+        if pair.transform is not None:
+            found.update(zip(pair.variables, pair.transform.variable_shapes, strict=True))
+            if pair.minus:
+                found[pair.minus] = pair.blob.param.shape
+    return found
+
+
+def _blob(pair: Pair, variables: Mapping[str, Variable]) -> Floats:
+    if pair.transform is None:
+        return np.full(pair.blob.param.shape, pair.value.constant, np.float32)
+    blob = pair.transform.to_caffe([variables[name].floats() for name in pair.variables])
+    return blob - variables[pair.minus].floats() if pair.minus else blob
+
+
+def _based(base: Binding, owner: tuple[int, int], role: str) -> Floats:
+    return base.values(owner[0])[role]
+
+
+def _check_equal(
+    array: Floats, value: float, what: str, word: str, pair: Pair | None = None
+) -> None:
+    departing = np.flatnonzero(array != np.float32(value))
+    if departing.size:
+        place = f"{pair.value.place}: " if pair else ""
+        raise MappingError(
+            f"{place}{what} is not {value:g} everywhere, as the mapping's `{word}` says: "
+            f"{departing.size} of its {array.size} numbers differ, the first is "
+            f"{array.flat[departing[0]]:g}; the other side has no place for them"
+        )

@@ -1,0 +1,42 @@
+"""The mappings that come with the package: `mappings/` of the repository, data in the wheel."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+
+from tfcaffe.errors import UsageError
+
+_SUFFIXES = (".yaml", ".yml")
+
+
+def folder() -> Path:
+    """Where they are: beside the package in a wheel, in the repository's root from a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "mappings"
+    return inside if inside.is_dir() else package.parent.parent / "mappings"
+
+
+def names() -> list[str]:
+    """All that there are."""
+    return sorted(path.stem for path in folder().glob("*.yaml"))
+
+
+def find(name: str | Path) -> Path:
+    """The file of a path, or of a shipped mapping's name.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    path = Path(name)
+    if path.suffix in _SUFFIXES or path.is_file():
+        if not path.is_file():
+            raise UsageError(f"{path}: there is no such mapping file")
+        return path
+    if str(name) in names():
+        return folder() / f"{name}.yaml"
+    near = get_close_matches(str(name), names(), 3)
+    hint = (
+        f"; did you mean {', '.join(near)}?" if near else "; `mapping list` shows the shipped ones"
+    )
+    raise UsageError(f"{name}: no mapping file, nor the name of a shipped mapping{hint}")

@@ -1,0 +1,268 @@
+"""The numbers of one pair: variables as TensorFlow holds them, a blob as Caffe does.
+
+The layer's family says how both lie (`Param.layout`); a mapping adds only what is unusual. Every
+step reads both ways.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcaffe.layers.base import Param
+from tfcaffe.layout import Pattern, Shape
+
+Floats = NDArray[np.float32]
+_CANDIDATES = ("HWIO", "HWOI", "OIHW", "IOHW", "OHWI", "HWIM", "DHWIO", "OIDHW", "WIO", "IO", "OI")
+
+
+class LayoutError(ValueError):
+    """What this layer's blob cannot lie like; says why."""
+
+
+@dataclass(frozen=True)
+class Transform:
+    """From variables to one blob, and back.
+
+    Args:
+        pattern: the joined variable's axes and the blob's, with all their sizes.
+        shape: the blob's.
+        flips: axes of the pattern along which the variable is turned round.
+        along: the variable's dimension along which several are joined; None for one alone.
+        parts: their sizes along it.
+        delta: what is added on the way to Caffe (a difference of epsilons).
+    """
+
+    pattern: Pattern
+    shape: Shape
+    flips: tuple[str, ...] = ()
+    along: int | None = None
+    parts: tuple[int, ...] = ()
+    delta: float = 0.0
+
+    @property
+    def joined(self) -> Shape:
+        """TensorFlow's shape of the whole."""
+        return self.pattern.tf_shape(self.shape)
+
+    @property
+    def variable_shapes(self) -> tuple[Shape, ...]:
+        """TensorFlow's shape of each variable."""
+        whole, at = self.joined, self.along
+        if at is None:
+            return (whole,)
+        return tuple((*whole[:at], size, *whole[at + 1 :]) for size in self.parts)
+
+    def to_caffe(self, variables: Sequence[Floats]) -> Floats:
+        """The blob; a view of a single variable where nothing moves."""
+        from einops import rearrange
+
+        whole = variables[0] if self.along is None else np.concatenate(variables, self.along)
+        tf, split, caffe = self._sides()
+        if self.flips:
+            whole = self._turned(rearrange(whole, f"{tf} -> {split}", **self.pattern.sizes), split)
+            blob = Pattern(f"{split} -> {caffe}", self.pattern.sizes).to_caffe(whole)
+        else:
+            blob = self.pattern.to_caffe(whole)
+        return _plus(blob.reshape(self.shape), self.delta)
+
+    def to_tf(self, blob: Floats) -> list[Floats]:
+        """The variables."""
+        from einops import rearrange
+
+        blob = _plus(blob, -self.delta)
+        tf, split, caffe = self._sides()
+        if self.flips:
+            apart = Pattern(f"{split} -> {caffe}", self.pattern.sizes).to_tf(blob)
+            apart = np.ascontiguousarray(self._turned(apart, split))
+            whole = rearrange(apart, f"{split} -> {tf}", **self.pattern.sizes)
+        else:
+            whole = self.pattern.to_tf(blob)
+        if self.along is None:
+            return [whole]
+        return np.split(whole, np.cumsum(self.parts)[:-1], self.along)
+
+    def _turned(self, apart: Floats, axes: str) -> Floats:
+        names = axes.split()
+        return np.flip(apart, tuple(names.index(axis) for axis in self.flips))
+
+    def _sides(self) -> tuple[str, str, str]:
+        """TensorFlow's axes as they are, one by one, and Caffe's."""
+        tf, caffe = (side.strip() for side in self.pattern.text.split("->"))
+        return tf, tf.replace("(", "").replace(")", ""), caffe
+
+
+def default(param: Param) -> Transform:
+    """What the layer's family says."""
+    return _transform(param, param.layout.text, param.layout.sizes)
+
+
+def relaid(param: Param, layout: str) -> Transform:
+    """With the variable's axes in the order of these letters.
+
+    Letters: O outputs, I inputs, H, W, D the kernel's axes, M a depthwise kernel's multiplier.
+
+    Raises:
+        LayoutError: the blob has no such axes.
+    """
+    tf, caffe = sides(param)
+    axes = set(re.findall(r"[a-z]\w*", caffe))
+    names = {axis.upper(): axis for axis in axes}
+    if {"c", "m"} <= axes:  # a depthwise kernel
+        names |= {"I": "c"} if "M" in layout else {"I": "1", "O": "(c m)"}
+    elif inputs := _inputs(tf):
+        names["I"] = "c" if set(layout) & set("DHW") else inputs
+    text = " ".join(names.get(letter, "?") for letter in layout)
+    if "?" in text or sorted(re.findall(r"[a-z]\w*", text)) != sorted(axes):
+        raise LayoutError(f"the layout {layout!r} does not name each axis of this blob once")
+    return _transform(param, f"{text} -> {caffe}", param.layout.sizes)
+
+
+def flattened(param: Param, order: Sequence[tuple[str, int]]) -> Transform:
+    """With a fully connected layer's input flattened in this order (letter, size or 0).
+
+    Raises:
+        LayoutError: it is no such layer; letters or sizes that are not its input's.
+    """
+    tf, caffe = sides(param)
+    inputs = _inputs(tf)
+    if not inputs:
+        raise LayoutError("`flatten` is for the weights of fully connected layers")
+    said = {letter.lower(): size for letter, size in order if size}
+    known = dict(param.layout.sizes)
+    mine = " ".join(letter.lower() for letter, _ in order)
+    theirs = " ".join(axis for axis in ("c", "d", "h", "w") if axis in mine.split())
+    if len(set(mine.split())) < len(order) or len(theirs.split()) < len(order):
+        raise LayoutError("`flatten` names C, H and W (and D) once each")
+    old = re.findall(r"\w+", inputs)
+    if len(old) > 1 and sorted(old) != sorted(mine.split()):
+        raise LayoutError(f"`flatten`: the layer's input has the axes {', '.join(old).upper()}")
+    if len(old) > 1 and any(known.get(axis, size) != size for axis, size in said.items()):
+        raise LayoutError(f"`flatten`: the layer's input is {known}")
+    if len(old) == 1 and len(said) < len(order):
+        raise LayoutError(
+            "`flatten`: the prototxt does not tell the sizes; write them: [C=512, H=7, W=7]"
+        )
+    group = re.compile(r"\([^()]*\)")
+    text = f"{group.sub(f'({mine})', tf)} -> {group.sub(f'({theirs})', caffe)}"
+    return _transform(param, text, known if len(old) > 1 else said)
+
+
+def rearranged(param: Param, text: str) -> Transform:
+    """By an einops pattern, TensorFlow's side first.
+
+    Raises:
+        LayoutError: it is none, or does not fit the blob.
+    """
+    if text.count("->") != 1 or not re.fullmatch(r"[a-z0-9_ ()]*->[a-z0-9_ ()]*", text):
+        raise LayoutError(f"{text!r} is no pattern like h w i o -> o i h w")
+    known = re.findall(r"\w+", text)
+    return _transform(param, text, {a: n for a, n in param.layout.sizes.items() if a in known})
+
+
+def fitting(param: Param, shape: Shape) -> Iterator[str]:
+    """Layouts that a variable of this shape can have, where the usual one does not fit."""
+    for layout in _CANDIDATES:
+        try:
+            if relaid(param, layout).joined == shape:
+                yield f"layout: {layout}"
+        except LayoutError:
+            continue
+    if prod(shape) == prod(param.shape) and [s for s in shape if s != 1] == [
+        s for s in default(param).joined if s != 1
+    ]:
+        tf, caffe = sides(param)
+        axes = iter(tf.split()) if "(" not in tf else iter(())
+        text = " ".join("1" if size == 1 else next(axes, "?") for size in shape)
+        if "?" not in text:
+            yield f'rearrange: "{text} -> {caffe}"'
+
+
+def words(transform: Transform, param: Param) -> str:
+    """The transform for people: `HWIO → OIHW`, `fc after 7×7×512 flatten`."""
+    tf, caffe = (side.strip() for side in transform.pattern.text.split("->"))
+    kernel = bool({"o", "m"} & set(re.findall(r"\w+", tf)))
+    mine, theirs = (_letters(side, kernel) for side in (tf, caffe))
+    said = [] if mine == theirs else [f"{mine} → {theirs}"]
+    inputs = re.findall(r"\w+", _inputs(tf))
+    if len(inputs) > 1:
+        sizes = "×".join(str(transform.pattern.sizes.get(axis, "?")) for axis in inputs)
+        said.append(f"fc after {sizes} flatten")
+    if transform.along is not None:
+        said.append(f"{len(transform.parts)} joined along {mine[transform.along]}")
+    if transform.flips:
+        said.append(f"{', '.join(_letter(a, kernel) for a in transform.flips)} turned round")
+    if transform.delta:
+        said.append(f"{transform.delta:+g} for epsilon")
+    return ", ".join(said) or "as it is"
+
+
+def axis_of(transform: Transform, letter: str) -> str:
+    """The pattern's axis that a letter means (`H` is h, `I` the inputs).
+
+    Raises:
+        LayoutError: the variable has none of that name that lies alone.
+    """
+    tf = transform.pattern.text.split("->")[0]
+    axes = re.findall(r"[a-z]\w*", tf)
+    for axis in (letter.lower(), *(("c",) if letter == "I" else ())):
+        if axis in axes:
+            return axis
+    raise LayoutError(f"the variable has no axis {letter}: it has {tf.strip()}")
+
+
+def dimension(transform: Transform, axis: str) -> int:
+    """The variable's dimension that is this axis.
+
+    Raises:
+        LayoutError: it is merged with others.
+    """
+    dims = re.findall(r"\([^()]*\)|\w+", transform.pattern.text.split("->")[0])
+    if axis not in dims:
+        whole = next((i for i, dim in enumerate(dims) if axis in re.findall(r"\w+", dim)), None)
+        if whole is None or len(re.findall(r"\w+", dims[whole])) > 1:
+            raise LayoutError(f"the variable's axis {axis.upper()} is merged with others")
+        return whole
+    return dims.index(axis)
+
+
+def sides(param: Param) -> tuple[str, str]:
+    """TensorFlow's and Caffe's side of the family's own pattern."""
+    tf, caffe = (side.strip() for side in param.layout.text.split("->"))
+    return tf, caffe
+
+
+def _transform(param: Param, text: str, sizes: Mapping[str, int]) -> Transform:
+    try:
+        full = Pattern(text, Pattern(text, sizes).axis_sizes(param.shape))
+        full.tf_shape(param.shape)
+    except ValueError as error:
+        raise LayoutError(str(error)) from error
+    return Transform(full, param.shape)
+
+
+def _inputs(tf: str) -> str:
+    """A fully connected kernel's inputs: the group that its pattern begins with."""
+    found = re.match(r"\([^()]*\)", tf)
+    return found.group() if found else ""
+
+
+def _letters(side: str, kernel: bool) -> str:
+    dims: list[str] = re.findall(r"\([^()]*\)|\w+", side)
+    return "".join(_letter(dim, kernel) for dim in dims)
+
+
+def _letter(dim: str, kernel: bool) -> str:
+    if dim == "(c m)":
+        return "O"
+    inputs = kernel and (dim in ("c", "1") or dim.startswith("("))
+    return "I" if inputs else dim.upper()
+
+
+def _plus(array: Floats, delta: float) -> Floats:
+    return np.asarray(array.astype(np.float64) + delta, np.float32) if delta else array
