@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tfcaffe.bind import Binding
 from tfcaffe.errors import MappingError
 from tfcaffe.files.weights import Blob, Blobs, LayerBlobs
+from tfcaffe.layout import Shape
 from tfcaffe.mapping.resolve import Pair, Resolved
 from tfcaffe.variables.base import Variable
 
@@ -39,7 +40,7 @@ def to_layers(
             pair = pairs.get(owner)
             read: Callable[[], Floats]
             if not param.role:
-                read = partial(np.ones, param.shape, np.float32)  # statistics are divided already
+                read = partial(_ones, param.shape)  # statistics are divided already
             elif pair is not None:
                 read = partial(_blob, pair, variables)
             else:
@@ -72,9 +73,9 @@ def to_variables(resolved: Resolved, binding: Binding) -> Iterator[tuple[str, Fl
             yield pair.minus, np.zeros(blob.shape, np.float32)
 
 
-def variable_shapes(resolved: Resolved) -> dict[str, tuple[int, ...]]:
+def variable_shapes(resolved: Resolved) -> dict[str, Shape]:
     """Name and shape of every variable that `to_variables` gives."""
-    found = {}
+    found: dict[str, Shape] = {}
     for pair in resolved.pairs:
         if pair.transform is not None:
             found.update(zip(pair.variables, pair.transform.variable_shapes, strict=True))
@@ -88,6 +89,10 @@ def _blob(pair: Pair, variables: Mapping[str, Variable]) -> Floats:
         return np.full(pair.blob.param.shape, pair.value.constant, np.float32)
     blob = pair.transform.to_caffe([variables[name].floats() for name in pair.variables])
     return blob - variables[pair.minus].floats() if pair.minus else blob
+
+
+def _ones(shape: Shape) -> Floats:
+    return np.ones(shape, np.float32)
 
 
 def _based(base: Binding, owner: tuple[int, int], role: str) -> Floats:

@@ -15,6 +15,7 @@ import yaml
 from tfcaffe.errors import FileFormatError, MappingError, UsageError
 
 _DEPTH = 20  # levels of nesting; a mapping needs five
+_QUOTE = "names with braces, stars, colons or brackets are quoted"
 _LARGEST = 8 << 20  # bytes; the largest net's mapping is far below one MiB
 
 
@@ -102,7 +103,8 @@ def parse(text: str, file: str) -> Section:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
-        raise MappingError(f"{at}: no valid YAML: {error.problem or error.context}") from error
+        what = error.problem or error.context
+        raise MappingError(f"{at}: no valid YAML: {what}; {_QUOTE}") from error
     except yaml.YAMLError as error:
         raise MappingError(f"{file}: no valid YAML: {error}") from error
     if root is None:

@@ -139,10 +139,18 @@ def resolve(
     pairs: list[Pair] = []
     problems: list[Problem] = []
     named: set[Blob] = set()
+    mentioned: dict[str, tuple[Blob, Value]] = {}
     for blob, value, values in _matched(mapping, blobs, problems):
         named.add(blob)
+        names, minus = _names(value, values)
+        for variable in filter(None, (*names, minus)):
+            if variable in mentioned:
+                other, where = mentioned[variable]
+                text = f"{other} ({where.place}) and for {blob}"
+                problems.append(Problem(f"{variable} stands for {text}", value.place))
+            mentioned[variable] = blob, value
         try:
-            pairs.append(_pair(mapping, plan, blob, value, values, shapes, problems))
+            pairs.append(_pair(mapping, plan, blob, value, names, minus, shapes, problems))
         except LayoutError as error:
             problems.append(Problem(f"{blob} {_sizes(blob.param.shape)}: {error}", value.place))
     left_blobs = [b for b in blobs if _ignored(mapping.blobs, str(b))]
@@ -151,12 +159,11 @@ def resolve(
         problems.append(
             Problem(f"{blob} is left out by name, so its numbers must come from --base OLD")
         )
-    used = _used(pairs, problems)
     left: dict[str, Ignored] = {}
     lone_variables: list[str] = []
     for name in shapes or ():
         found = _ignored(mapping.variables, name)
-        if name in used:
+        if name in mentioned:
             continue
         if found is not None:
             left[name] = found
@@ -229,21 +236,32 @@ def _reading(mapping: MappingFile, name: str) -> Iterator[tuple[Rule, Values]]:
                 yield rule, values
 
 
+def _names(value: Value, values: Values) -> tuple[tuple[str, ...], str]:
+    """The variables that a role names, and the one that is folded in (or "").
+
+    Raises:
+        MappingError: a name that reads back in two ways.
+    """
+    templates = (*value.variables, *filter(None, [value.minus]))
+    names = tuple(template.render(values, "tensorflow") for template in templates)
+    for template, name in zip(templates, names, strict=True):
+        template.read(name, "tensorflow")
+    count = len(value.variables)
+    return names[:count], "".join(names[count:])
+
+
 def _pair(
     mapping: MappingFile,
     plan: Plan,
     blob: Blob,
     value: Value,
-    values: Values,
+    names: tuple[str, ...],
+    minus: str,
     shapes: Mapping[str, Shape] | None,
     problems: list[Problem],
 ) -> Pair:
     if value.constant is not None:
         return Pair(blob, value)
-    names = tuple(template.render(values, "tensorflow") for template in value.variables)
-    for template, name in zip(value.variables, names, strict=True):
-        template.read(name, "tensorflow")  # refuses a name that reads back in two ways
-    minus = value.minus.render(values, "tensorflow") if value.minus else ""
     transform = _transform(mapping, plan, blob, value, len(names))
     if shapes is not None:
         transform = _fitted(blob, value, transform, names, shapes, problems)
@@ -343,24 +361,6 @@ def _reads_colours(plan: Plan, entry: PlannedLayer, blob: Blob) -> bool:
     source = plan.net.sources[blob.layer][0]
     shape = plan.shapes[source.layer][source.top]
     return plan.layers[source.layer].family.source and shape[1] == _COLOURS
-
-
-def _used(pairs: Sequence[Pair], problems: list[Problem]) -> set[str]:
-    """All variables that the pairs name; each may be named once."""
-    by: dict[str, Pair] = {}
-    for pair in pairs:
-        for name in (*pair.variables, *filter(None, [pair.minus])):
-            if name in by:
-                other = by[name]
-                problems.append(
-                    Problem(
-                        f"the variable {name} stands for {other.blob} ({other.value.place}) and "
-                        f"for {pair.blob}",
-                        pair.value.place,
-                    )
-                )
-            by[name] = pair
-    return set(by)
 
 
 def _ignored(items: Sequence[Ignored], name: str) -> Ignored | None:

@@ -177,6 +177,8 @@ def fitting(param: Param, shape: Shape) -> Iterator[str]:
         s for s in default(param).joined if s != 1
     ]:
         tf, caffe = sides(param)
+        if " " not in tf:
+            tf = caffe = "c"
         axes = iter(tf.split()) if "(" not in tf else iter(())
         text = " ".join("1" if size == 1 else next(axes, "?") for size in shape)
         if "?" not in text:
@@ -209,8 +211,9 @@ def axis_of(transform: Transform, letter: str) -> str:
         LayoutError: the variable has none of that name that lies alone.
     """
     tf = transform.pattern.text.split("->")[0]
-    axes = re.findall(r"[a-z]\w*", tf)
-    for axis in (letter.lower(), *(("c",) if letter == "I" else ())):
+    axes: list[str] = re.findall(r"[a-z]\w*", tf)
+    names = [letter.lower(), "c"] if letter == "I" else [letter.lower()]
+    for axis in names:
         if axis in axes:
             return axis
     raise LayoutError(f"the variable has no axis {letter}: it has {tf.strip()}")
@@ -238,6 +241,9 @@ def sides(param: Param) -> tuple[str, str]:
 
 
 def _transform(param: Param, text: str, sizes: Mapping[str, int]) -> Transform:
+    tf, caffe = (sorted(re.findall(r"[a-z]\w*", side)) for side in text.split("->"))
+    if tf != caffe or len(set(tf)) < len(tf):
+        raise LayoutError(f"{text!r} does not have the same axes, each once, on both sides")
     try:
         full = Pattern(text, Pattern(text, sizes).axis_sizes(param.shape))
         full.tf_shape(param.shape)
@@ -254,7 +260,7 @@ def _inputs(tf: str) -> str:
 
 def _letters(side: str, kernel: bool) -> str:
     dims: list[str] = re.findall(r"\([^()]*\)|\w+", side)
-    return "".join(_letter(dim, kernel) for dim in dims)
+    return "".join(_letter(str(dim), kernel) for dim in dims)
 
 
 def _letter(dim: str, kernel: bool) -> str:

@@ -1,0 +1,145 @@
+"""A mapping held against a net and variables: what fits, and how what does not is said."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mapped import ENTRIES, NET, SHAPES, plan_of, resolved
+from tfcaffe.errors import MappingError
+from tfcaffe.plan import Plan
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return plan_of(NET, tmp_path)
+
+
+def problems(plan: Plan, entries: str, shapes: object = SHAPES, head: str = "") -> list[str]:
+    return [str(p) for p in resolved(plan, entries, shapes, head=head).problems]  # type: ignore[arg-type]
+
+
+def only(plan: Plan, entries: str, shapes: object = SHAPES, head: str = "") -> str:
+    found = problems(plan, entries, shapes, head)
+    assert len(found) == 1, found
+    return found[0]
+
+
+def test_a_whole_net_fits(plan: Plan) -> None:
+    answer = resolved(plan)
+    answer.check()
+    said = {str(pair.blob): pair.words for pair in answer.pairs}
+    assert said == {
+        "conv.weights": "HWIO → OIHW",
+        "conv.bias": "as it is",
+        "bn.mean": "as it is",
+        "bn.variance": "as it is",
+        "scale.gamma": "as it is",
+        "scale.beta": "as it is",
+        "dw.weights": "HWIM → OIHW",
+        "fc.weights": "IO → OI, fc after 5×5×8 flatten",
+        "fc.bias": "as it is",
+    }
+
+
+def test_without_variables_the_mapping_says_their_shapes(plan: Plan) -> None:
+    answer = resolved(plan, shapes=None)
+    assert answer.fits
+    made = {
+        n: s
+        for p in answer.pairs
+        for n, s in zip(p.variables, p.transform.variable_shapes, strict=True)
+    }  # type: ignore[union-attr]
+    assert made == SHAPES
+
+
+def test_what_is_left_over_on_either_side_is_listed_with_shapes(plan: Plan) -> None:
+    entries = ENTRIES.replace("bias: fc/b", "bias: {constant: 0}").replace(
+        "  dw: {weights: d/w}\n", ""
+    )
+    found = problems(plan, entries)
+    assert len(found) == 3
+    assert "no entry for dw.weights [8, 1, 3, 2]; perhaps d/w [3, 2, 4, 2]" in found[0]
+    assert "the variable d/w [3, 2, 4, 2] goes nowhere" in found[1] and "dw.weights" in found[1]
+    assert "the variable fc/b [5] goes nowhere" in found[2]
+    with pytest.raises(MappingError, match=r"does not fit .*net\.prototxt:\n  no entry"):
+        resolved(plan, entries).check()
+
+
+def test_variables_are_ignored_by_name(plan: Plan) -> None:
+    more = {**SHAPES, "global_step": (), "k/w/Momentum": (3, 3, 3, 4), "a/b/x": (1,), "st*r": (1,)}
+    head = 'ignore: {variables: [global_step, "**/Momentum", "a/**", "st{*}r"]}\n'
+    answer = resolved(plan, ENTRIES, more, head=head)
+    assert answer.fits and len(answer.left_variables) == 4
+    found = problems(plan, ENTRIES, more, 'ignore: {variables: ["*", "**/Momentum"]}\n')
+    assert len(found) == 1 and "a/b/x" in found[0], "a star stays within one component"
+
+
+def test_blobs_left_out_by_name_need_a_base(plan: Plan) -> None:
+    entries = ENTRIES.replace("  fc: {weights: fc/w, bias: fc/b}\n", "")
+    shapes = {name: shape for name, shape in SHAPES.items() if not name.startswith("fc")}
+    head = 'ignore: {blobs: ["fc.*"]}\n'
+    found = problems(plan, entries, shapes, head)
+    assert len(found) == 2 and all("--base" in text for text in found)
+    assert resolved(plan, entries, shapes, head=head, partial=True).fits
+    assert resolved(plan, entries, shapes, partial=True).fits
+    assert not resolved(plan, entries, shapes).fits
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("k/w", "k/v", "there is no variable k/v; the nearest names are k/w"),
+        (
+            "conv: {weights: k/w, bias: k/b}",
+            "conv: {weights: k/w, bias: k/b, gamma: k/g}",
+            r"conv \(Convolution\) has no blob 'gamma'; it has weights, bias",
+        ),
+        ("bias: fc/b", "bias: k/b", r"k/b stands for conv.bias \(m.yaml:3:\d+\) and for fc.bias"),
+        ("k/b", "{variable: k/b, epsilon: 1}", "for the variance of a BatchNorm"),
+        ("k/b", "{variable: k/b, gates: ifco}", "for recurrent layers"),
+        (
+            "k/w",
+            "{variable: k/w, layout: OIHW}",
+            r"k/w is \[3, 3, 3, 4\], wanted is \[4, 3, 3, 3\]",
+        ),
+        ("k/w", "{variable: k/w, layout: XY}", "does not name each axis"),
+        ("k/w", "{variable: k/w, flatten: [C, H, W]}", "fully connected"),
+        ("k/w", "{variable: k/w, reverse: [Z]}", "no axis Z"),
+        ("k/w", "{variable: k/w, rearrange: 'x'}", "no pattern"),
+        ("k/w", "{variable: k/w, rearrange: 'h w i -> o i h w'}", "axes"),
+        ("fc/w", "{variable: fc/w, flatten: [C, H]}", "the layer's input has the axes"),
+        ("bn/mean", "{variable: bn/mean, minus: k/w}", "cannot be subtracted"),
+    ],
+)
+def test_what_does_not_fit_is_said_with_its_line(
+    plan: Plan, old: str, new: str, words: str
+) -> None:
+    found = problems(plan, ENTRIES.replace(old, new))
+    assert any(re.search(words, text) and text.startswith("m.yaml:") for text in found), found
+
+
+def test_only_another_layout_fits_and_is_named(plan: Plan) -> None:
+    said = only(plan, ENTRIES, {**SHAPES, "k/w": (4, 3, 3, 3)})
+    assert "with layout: OIHW" in said
+    said = only(plan, ENTRIES, {**SHAPES, "fc/w": (5, 200)})
+    assert "with layout: OI it would fit" in said
+    said = only(plan, ENTRIES, {**SHAPES, "bn/gamma": (1, 1, 4)})
+    assert 'with rearrange: "1 1 c -> c" it would fit' in said
+
+
+def test_patterns_and_exact_keys(plan: Plan) -> None:
+    entries = """
+  "{x}": {weights: "{x}/w", bias: "{x}/b"}
+  bn: {mean: bn/mean, variance: bn/var}
+  scale: {gamma: bn/gamma, beta: bn/beta}
+  dw: {weights: d/w}
+"""
+    shapes = {name.replace("k/", "conv/"): shape for name, shape in SHAPES.items()}
+    assert resolved(plan, entries, shapes).fits
+    said = problems(plan, entries + '  "d{y}": {weights: "d{y}/w"}\n', shapes)
+    assert any("no layer with weights matches 'd{y}'" in text for text in said), said
+    said = problems(plan, entries + '  "f{y}": {weights: "f{y}/v"}\n', shapes)
+    assert any("fc.weights is said by two entries: '{x}'" in text for text in said), said
+    said = problems(plan, entries + "  relu: {weights: x}\n", shapes)
+    assert any("no layer with weights is called 'relu'" in text for text in said), said
