@@ -1,5 +1,5 @@
 """Commands that both console scripts offer, and options that several commands share."""
 
-from tfcaffe.commands import inspect, verify
+from tfcaffe.commands import inspect, mapping, verify
 
-SHARED = (inspect, verify)
+SHARED = (inspect, verify, mapping)

@@ -29,8 +29,7 @@ def to_layers(
     Raises:
         MappingError: a variable that has to be one number is not.
     """
-    for name, value in resolved.zeros.items():
-        _check_equal(variables[name].floats(), value, f"the variable {name}", "must_be")
+    check_variables(resolved, variables)
     pairs = {(pair.blob.layer, pair.blob.index): pair for pair in resolved.pairs}
     for i, entry in enumerate(resolved.plan.layers):
         if not entry.params:
@@ -65,12 +64,28 @@ def to_variables(resolved: Resolved, binding: Binding) -> Iterator[tuple[str, Fl
             values = (pair.blob.layer, binding.values(pair.blob.layer))
         blob = values[1][pair.blob.role]
         if pair.transform is None:
-            constant = pair.value.constant or 0.0
-            _check_equal(blob, constant, f"the blob {pair.blob}", "constant", pair)
+            _check_constant(pair, blob)
             continue
         yield from zip(pair.variables, pair.transform.to_tf(blob), strict=True)
         if pair.minus:
             yield pair.minus, np.zeros(blob.shape, np.float32)
+
+
+def check_variables(resolved: Resolved, variables: Mapping[str, Variable]) -> None:
+    """Raises:
+    MappingError: a variable that is left out, and has to be one number for that, is not.
+    """
+    for name, value in resolved.zeros.items():
+        _check_equal(variables[name].floats(), value, f"the variable {name}", "must_be")
+
+
+def check_blobs(resolved: Resolved, binding: Binding) -> None:
+    """Raises:
+    MappingError: a blob for which there is no variable is not the constant that it must be.
+    """
+    for pair in resolved.pairs:
+        if pair.transform is None:
+            _check_constant(pair, binding.values(pair.blob.layer)[pair.blob.role])
 
 
 def variable_shapes(resolved: Resolved) -> dict[str, Shape]:
@@ -99,14 +114,16 @@ def _based(base: Binding, owner: tuple[int, int], role: str) -> Floats:
     return base.values(owner[0])[role]
 
 
-def _check_equal(
-    array: Floats, value: float, what: str, word: str, pair: Pair | None = None
-) -> None:
+def _check_constant(pair: Pair, blob: Floats) -> None:
+    what = f"{pair.value.place}: the blob {pair.blob}"
+    _check_equal(blob, pair.value.constant or 0.0, what, "constant")
+
+
+def _check_equal(array: Floats, value: float, what: str, word: str) -> None:
     departing = np.flatnonzero(array != np.float32(value))
     if departing.size:
-        place = f"{pair.value.place}: " if pair else ""
         raise MappingError(
-            f"{place}{what} is not {value:g} everywhere, as the mapping's `{word}` says: "
+            f"{what} is not {value:g} everywhere, as the mapping's `{word}` says: "
             f"{departing.size} of its {array.size} numbers differ, the first is "
             f"{array.flat[departing[0]]:g}; the other side has no place for them"
         )

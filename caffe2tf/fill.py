@@ -1,0 +1,98 @@
+"""Caffe's blobs into the variable names that the user's own code expects, by a mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcaffe.bind import bind
+from tfcaffe.errors import OutputError
+from tfcaffe.load import load_weights
+from tfcaffe.mapping.apply import to_variables
+from tfcaffe.mapping.resolve import Resolved
+from tfcaffe.mapping.sides import read_sides
+from tfcaffe.output import check_writable, replacing_all
+from tfcaffe.variables.base import Variables
+from tfcaffe.variables.files import files_of, write_variables
+
+AnyPath = str | PathLike[str]
+
+
+def fill(
+    net: AnyPath,
+    weights: AnyPath,
+    output: Sequence[Path],
+    *,
+    mapping: AnyPath,
+    like: AnyPath | None = None,
+    phase: Literal["TEST", "TRAIN"] = "TEST",
+    level: int = 0,
+    stage: Sequence[str] = (),
+    proto: Sequence[AnyPath] = (),
+    plugin: Sequence[AnyPath] = (),
+    overwrite: bool = False,
+) -> list[str]:
+    """Write variables with a caffemodel's numbers.
+
+    Args:
+        net: the prototxt.
+        weights: `.caffemodel` or Caffe's `.h5`.
+        output: `.ckpt`, `.npz` or `.weights.h5`.
+        mapping: a file, or the name of a shipped mapping.
+        like: a file of the user's own model, whose names and structure are taken over.
+        phase, level, stage, proto, plugin: see `caffe2tf.load`.
+        overwrite: whether outputs that exist may be replaced.
+
+    Returns:
+        Notes on what was decided, for people.
+
+    Raises:
+        ConversionError: with the file and line; nothing is written then.
+    """
+    places = {path: files_of(path) for path in output}
+    files = [file for mine in places.values() for file in mine]
+    for file in files:
+        check_writable(file, overwrite)
+    sides = read_sides(
+        mapping,
+        net,
+        like,
+        phase=phase,
+        level=level,
+        stage=stage,
+        proto=proto,
+        plugin=plugin,
+    )
+    found = load_weights(weights)
+    binding = bind(sides.plan, found)
+    resolved = sides.resolved()
+    resolved.check()
+    notes = [*sides.notes, *binding.notes]
+    with replacing_all(files, overwrite) as temporary:
+        remaining = iter(temporary)
+        for path, mine in places.items():
+            spots = [next(remaining) for _ in mine]
+            made = spots[0].with_name(path.name)
+            items = _whole(resolved, to_variables(resolved, binding), sides.variables)
+            notes += write_variables(made, items, like, keep=True)
+            for file, spot in zip(files_of(made), spots, strict=True):
+                if file != spot:
+                    file.rename(spot)
+        if not found.unchanged():
+            raise OutputError(f"{found.path} changed while it was read; nothing written")
+    return notes
+
+
+def _whole(
+    resolved: Resolved, items: Iterator[tuple[str, NDArray[np.float32]]], like: Variables | None
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """With the variables that are left out because they have to be one number."""
+    yield from items
+    if like is not None:
+        for name, value in resolved.zeros.items():
+            yield name, np.full(like.entries[name].shape, value, np.float32)

@@ -1,0 +1,54 @@
+"""`mapping check`: whether a mapping fits a net, weights and a checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from tfcaffe.cli import ANSWER_IS_NO, DONE, Console
+from tfcaffe.commands.mapping.options import add_layer_options, add_mapping, add_variable_options
+
+NAME = "check"
+SUMMARY = "print every pair with both shapes and the transform, and all that is left over"
+EXAMPLE = (
+    "mapping check net.yaml deploy.prototxt --checkpoint model.ckpt",
+    "mapping check vgg16_slim VGG_ILSVRC_16_layers_deploy.prototxt --json",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    add_mapping(parser)
+    parser.add_argument("net", metavar="NET", type=Path, help="prototxt")
+    parser.add_argument("--weights", type=Path, metavar="W", help=".caffemodel or Caffe's .h5")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="C", help="a checkpoint, Keras file, SavedModel or .npz"
+    )
+    add_variable_options(parser)
+    add_layer_options(parser)
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def run(options: argparse.Namespace, console: Console) -> int:
+    """Check, print, and say by the exit code whether it fits."""
+    from tfcaffe.mapping.check import check
+
+    found = check(
+        options.mapping,
+        options.net,
+        weights=options.weights,
+        checkpoint=options.checkpoint,
+        like=options.like,
+        prefix=options.prefix,
+        ema=options.ema,
+        phase=options.phase,
+        level=options.level,
+        stage=options.stages,
+        proto=options.protos,
+        plugin=options.plugin,
+    )
+    console.result(json.dumps(found.to_json(), indent=1) if options.json else found.to_text())
+    for note in found.notes:
+        console.note(note)
+    return DONE if found.fits else ANSWER_IS_NO

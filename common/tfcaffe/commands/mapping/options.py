@@ -1,0 +1,60 @@
+"""Options that several mapping commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_mapping(parser: argparse.ArgumentParser) -> None:
+    """The mapping itself."""
+    parser.add_argument("mapping", metavar="MAP", help="a mapping file, or a shipped one's name")
+
+
+def add_variable_options(parser: argparse.ArgumentParser) -> None:
+    """How the variables of a checkpoint are named and chosen."""
+    parser.add_argument(
+        "--like",
+        type=Path,
+        metavar="FILE",
+        help="a model of the same structure, which names what a .weights.h5 does not",
+    )
+    parser.add_argument(
+        "--prefix", default="", metavar="P", help="only variables below this scope, without it"
+    )
+    parser.add_argument(
+        "--ema", action="store_true", help="take the moving averages, where there are some"
+    )
+
+
+def add_layer_options(parser: argparse.ArgumentParser) -> None:
+    """Which layers there are."""
+    parser.add_argument(
+        "--phase", choices=("TEST", "TRAIN"), default="TEST", help="whose layers (default: TEST)"
+    )
+    parser.add_argument("--level", type=int, default=0, metavar="N", help="the net state's level")
+    parser.add_argument(
+        "--stage",
+        action="append",
+        default=[],
+        metavar="S",
+        dest="stages",
+        help="one of the net state's stages (repeatable)",
+    )
+    parser.add_argument(
+        "--proto",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="EXTRA.proto",
+        dest="protos",
+        help="fields of a forked Caffe, as a .proto file (repeatable)",
+    )
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE.py",
+        help="a Python file with layer types of your own (repeatable)",
+    )

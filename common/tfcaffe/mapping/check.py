@@ -1,0 +1,148 @@
+"""`mapping check`: every pair with both shapes and the transform, and all that is left over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tfcaffe.bind import bind
+from tfcaffe.errors import MappingError
+from tfcaffe.load import load_weights
+from tfcaffe.mapping import apply
+from tfcaffe.mapping.resolve import Pair, Resolved
+from tfcaffe.mapping.sides import AnyPath, read_sides, shape_of
+from tfcaffe.terminal import table
+
+
+@dataclass(frozen=True)
+class Check:
+    """What `mapping check` found.
+
+    Args:
+        problems: why the mapping does not fit; none if it does.
+    """
+
+    resolved: Resolved
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether every blob and every variable has its place, and the numbers are possible."""
+        return not self.problems
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: what `--json` prints. The keys stay as they are."""
+        found = self.resolved
+        return {
+            "fits": self.fits,
+            "mapping": str(found.mapping.path),
+            "net": found.plan.net.path,
+            "pairs": [_pair_to_json(pair) for pair in found.pairs],
+            "unmatched_blobs": [str(blob) for blob in found.lone_blobs],
+            "unmatched_variables": list(found.lone_variables),
+            "ignored_blobs": [str(blob) for blob in found.left_blobs],
+            "ignored_variables": list(found.left_variables),
+            "problems": list(self.problems),
+            "notes": list(self.notes),
+        }
+
+    def to_text(self) -> str:
+        """A table, what is left over, and one line that says whether it fits."""
+        rows = [("blob", "shape", "variable", "shape", "transform")]
+        for pair in self.resolved.pairs:
+            shapes = pair.transform.variable_shapes if pair.transform else ()
+            rows.append(
+                (
+                    str(pair.blob),
+                    shape_of(pair.blob.param.shape),
+                    " + ".join(pair.variables),
+                    " + ".join(map(shape_of, shapes)),
+                    pair.words,
+                )
+            )
+        parts = [table(rows, numbers=0)] if len(rows) > 1 else []
+        if self.problems:
+            parts.append("\n".join(self.problems))
+        verdict = "fits" if self.fits else "does not fit"
+        parts.append(f"{self.resolved.mapping.path}: {verdict} {self.resolved.plan.net.path}")
+        return "\n\n".join(parts)
+
+
+def check(
+    mapping: AnyPath,
+    net: AnyPath,
+    *,
+    weights: AnyPath | None = None,
+    checkpoint: AnyPath | None = None,
+    like: AnyPath | None = None,
+    prefix: str = "",
+    ema: bool = False,
+    phase: Literal["TEST", "TRAIN"] = "TEST",
+    level: int = 0,
+    stage: Sequence[str] = (),
+    proto: Sequence[AnyPath] = (),
+    plugin: Sequence[AnyPath] = (),
+) -> Check:
+    """Hold a mapping against a net and, where they are given, weights and a checkpoint.
+
+    Args:
+        mapping: a file, or the name of a shipped mapping.
+        net: the prototxt.
+        weights: a caffemodel; that its blobs fit, and are the constants that they must be.
+        checkpoint: a file of variables; that they fit, each in one place.
+        like, prefix, ema: how its variables are named and chosen, see `sides.read_sides`.
+
+    Raises:
+        ConversionError: a file is missing, damaged or wrong in itself.
+    """
+    sides = read_sides(
+        mapping,
+        net,
+        checkpoint,
+        like=like,
+        prefix=prefix,
+        ema=ema,
+        phase=phase,
+        level=level,
+        stage=stage,
+        proto=proto,
+        plugin=plugin,
+    )
+    found = sides.resolved()
+    problems = [str(problem) for problem in found.problems]
+    if not problems:
+        problems += _wrong_numbers(found, weights, sides.variables)
+    return Check(found, tuple(problems), sides.notes)
+
+
+def _wrong_numbers(found: Resolved, weights: AnyPath | None, variables: Any) -> list[str]:
+    """Blobs that are not the constant, and variables that are not the number, that they must be."""
+    problems = []
+    try:
+        if variables is not None:
+            apply.check_variables(found, variables.entries)
+    except MappingError as error:
+        problems.append(str(error))
+    if weights is not None:
+        binding = bind(found.plan, load_weights(weights))
+        try:
+            apply.check_blobs(found, binding)
+        except MappingError as error:
+            problems.append(str(error))
+    return problems
+
+
+def _pair_to_json(pair: Pair) -> dict[str, Any]:
+    shapes = pair.transform.variable_shapes if pair.transform else ()
+    return {
+        "layer": pair.blob.name,
+        "role": pair.blob.role,
+        "blob_shape": list(pair.blob.param.shape),
+        "variables": list(pair.variables),
+        "variable_shapes": [list(shape) for shape in shapes],
+        "minus": pair.minus or None,
+        "constant": pair.value.constant,
+        "transform": pair.words,
+    }
