@@ -82,10 +82,10 @@ def convert(
     )
     with replacing_all(files, overwrite, directories=directories) as places:
         with naming(source.plan.net.path):
-            formats.write(source, targets, places)
+            notes = formats.write(source, targets, places)
         if source.weights is not None and not source.weights.unchanged():
             raise OutputError(f"{source.weights.path} changed while it was read; nothing written")
-    return list(source.notes)
+    return [*source.notes, *notes]
 
 
 def _spare_inputs(outputs: Sequence[Path], inputs: Sequence[Any]) -> None:
@@ -151,7 +151,8 @@ def load(
         proto=proto,
         plugin=plugin,
     )
-    for note in source.notes:
-        log.info(note)
     with naming(source.plan.net.path):
-        return build(source).model
+        built = build(source)
+    for note in (*source.notes, *built.notes):
+        log.info(note)
+    return built.model

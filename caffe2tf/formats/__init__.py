@@ -24,14 +24,14 @@ class Format:
     Args:
         name: what `--to` calls it.
         suffix: which outputs are taken for it; empty for a path without a suffix.
-        write: writes to a path at which nothing is yet.
+        write: writes to a path at which nothing is yet, and has notes for people.
         directory: whether the output is a directory.
         files: what is written for a path, where that is not the path itself.
     """
 
     name: str
     suffix: str
-    write: Callable[[Source, Path], None]
+    write: Callable[[Source, Path], Sequence[str]]
     directory: bool = False
     files: Callable[[Path], list[Path]] = _itself
 
@@ -86,13 +86,19 @@ def find(path: Path, name: str | None) -> Format:
     )
 
 
-def write(source: Source, targets: Sequence[Target], places: Iterable[Path]) -> None:
-    """Write all outputs of one run: each file of each target to its temporary place."""
+def write(source: Source, targets: Sequence[Target], places: Iterable[Path]) -> list[str]:
+    """Write all outputs of one run: each file of each target to its temporary place.
+
+    Returns:
+        Notes, each once.
+    """
     remaining = iter(places)
+    notes: list[str] = []
     for target in targets:
         mine = [next(remaining) for _ in target.files]
         path = mine[0].with_name(target.path.name)
-        target.format.write(source, path)
+        notes += target.format.write(source, path)
         for made, place in zip(target.format.files(path), mine, strict=True):
             if made != place:
                 made.rename(place)
+    return list(dict.fromkeys(notes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from caffe2tf.build import build
@@ -9,7 +10,7 @@ from caffe2tf.formats import Format
 from caffe2tf.source import Source
 
 
-def write(source: Source, path: Path) -> None:
+def write(source: Source, path: Path) -> Sequence[str]:
     """Placeholders and outputs bear the (escaped) blob names."""
     from tensorflow.python.framework.convert_to_constants import (
         convert_variables_to_constants_v2,
@@ -30,6 +31,7 @@ def write(source: Source, path: Path) -> None:
         if name is not None and name not in taken:
             node.name = name
     path.write_bytes(graph.SerializeToString(deterministic=True))
+    return built.notes
 
 
 FORMAT = Format("frozen", ".pb", write)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tfcaffe.twin import MEMBER
 ASSETS = "assets.extra"  # where TensorFlow leaves room for files of other programs
 
 
-def write(source: Source, path: Path) -> None:
+def write(source: Source, path: Path) -> Sequence[str]:
     """`serving_default` has inputs and outputs keyed by (escaped) blob names."""
     import tensorflow as tf
 
@@ -31,6 +32,7 @@ def write(source: Source, path: Path) -> None:
     extra.mkdir()
     record = built.twin.to_json(**source.facts, tensorflow=tf.__version__)
     (extra / MEMBER).write_text(record, encoding="utf-8")
+    return built.notes
 
 
 def check_weights(source: Source) -> None:

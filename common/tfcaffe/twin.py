@@ -43,7 +43,8 @@ class Twin:
 
     Args:
         inputs: the model's inputs in order: the node and layout that it is fed at. Built-in
-            preprocessing lies between this node and the one that `blobs` has for the blob.
+            preprocessing lies between this node and the one that `blobs` has for the blob; where
+            the layer that reads it takes it over, `blobs` lacks the blob.
         blobs: all that both sides have, in the net's order.
         outputs: the model's outputs in order, as they lie there.
     """

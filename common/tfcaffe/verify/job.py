@@ -31,6 +31,7 @@ from tfcaffe.verify.report import BlobReport, Report
 Mode = Literal["chained", "isolated"]
 Watch = Callable[[BlobTwin, Array, Array], None]
 _NOT_THERE = "the model does not have it"
+_FOLDED = "the model does not have it: its preprocessing is folded into the layer that reads it"
 _INSIDE = "inside the graph: a SavedModel or frozen graph shows its outputs only"
 
 
@@ -83,7 +84,8 @@ class Job:
         comparison = _Comparison(self, values, watch)
         comparison.run(model, twin, blobs, outputs)
         unseen = _NOT_THERE if model.sees_inside else _INSIDE
-        return self._report(comparison, values, blobs, outputs, unseen)
+        reasons = {**values.missing, **self._folded(numbers)}
+        return self._report(comparison, values, blobs, outputs, reasons, unseen)
 
     def _twin(self, model: Model) -> Twin:
         if self.record is None:
@@ -119,12 +121,21 @@ class Job:
         }
         return replace(values, arrays={**values.arrays, **fed})
 
+    def _folded(self, numbers: Mapping[int, int]) -> dict[Ref, str]:
+        """Inputs that the record has at no node."""
+        if self.record is None:
+            return {}
+        there = {(blob.index, blob.blob) for blob in self.record.blobs}
+        absent = [fed for fed in self.record.inputs if (fed.index, fed.blob) not in there]
+        return {ref_of(self.plan.net, numbers, fed): _FOLDED for fed in absent}
+
     def _report(
         self,
         comparison: _Comparison,
         values: Values,
         blobs: Sequence[tuple[BlobTwin, Ref]],
         outputs: Sequence[tuple[BlobTwin, Ref]],
+        reasons: Mapping[Ref, str],
         unseen: str,
     ) -> Report:
         net = self.plan.net
@@ -137,10 +148,9 @@ class Job:
             inputs={name: array.shape for name, array in self.arrays.items()},
             blobs=tuple(made[_key(b, r)] for b, r in sorted(blobs, key=_at) if _key(b, r) in made),
             outputs=tuple(
-                made.get(_key(b, r)) or _report(net, r, (), UNSEEN, values.missing[r])
-                for b, r in outputs
+                made.get(_key(b, r)) or _report(net, r, (), UNSEEN, reasons[r]) for b, r in outputs
             ),
-            not_compared=tuple(skipped(net, compared, values.missing, unseen)),
+            not_compared=tuple(skipped(net, compared, reasons, unseen)),
             notes=self.notes,
         )
 
@@ -234,7 +244,7 @@ def _laid(job: Job, twin: Twin) -> dict[str, Array]:
 def is_preprocessed(record: Twin, fed: BlobTwin) -> bool:
     """Whether the model does something to an input before Caffe's first layer."""
     same = (b for b in record.blobs if (b.index, b.blob) == (fed.index, fed.blob))
-    return any((b.node, b.output) != (fed.node, fed.output) for b in same)
+    return not any((b.node, b.output) == (fed.node, fed.output) for b in same)
 
 
 def _key(blob: BlobTwin, ref: Ref) -> tuple[Place, Ref]:
