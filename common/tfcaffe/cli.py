@@ -6,10 +6,12 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import ModuleType
 
 from tfcaffe.errors import ConversionError
+from tfcaffe.progress import Watch, progress_bar, unwatched
 from tfcaffe.terminal import printable
 
 DONE, ANSWER_IS_NO, BAD_INPUT = 0, 1, 2
@@ -43,6 +45,15 @@ class Console:
     def error(self, text: str) -> None:
         """Why the command failed."""
         self._say(f"error: {text}")
+
+    @contextmanager
+    def progress(self) -> Iterator[Watch]:
+        """For long work: a function to tell how far it is, shown where people look on."""
+        if self.verbosity < 0 or not sys.stderr.isatty():
+            yield unwatched
+            return
+        with progress_bar() as watch:
+            yield watch
 
     def _say(self, text: str) -> None:
         print(f"{self.prog}: {printable(text, keep=_LAYOUT)}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """Both console scripts: exit codes, help, how errors are told, and readers that go away."""
 
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable
@@ -193,3 +194,53 @@ def test_a_reader_that_goes_away(write: Write) -> None:
         running.stdout.close()
         assert running.stderr.read() == b""
         assert running.wait() == 0
+
+
+# -- progress
+
+LONG = """
+import sys
+from tfcaffe.cli import Console
+console = Console("tool", int(sys.argv[1]))
+with console.progress() as watch:
+    watch("step one", 0, 2)
+    console.note("on the way")
+    watch("step\\x1b[31m two [bold]", 1, 2)
+print("result", "rich" in sys.modules)
+"""
+
+
+def on_a_terminal(*command: object) -> tuple[str, str]:
+    """A program's stdout, and what it wrote to stderr where that is a terminal."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=theirs, env=environment
+    ) as running:
+        os.close(theirs)
+        seen = b""
+        try:
+            while part := os.read(ours, 4096):
+                seen += part
+        except OSError:  # the other end was closed
+            pass
+        os.close(ours)
+        assert running.stdout is not None
+        out = running.stdout.read().decode()
+    assert running.returncode == 0
+    return out, seen.decode()
+
+
+def test_progress_on_a_terminal() -> None:
+    """A bar that names the step and is gone in the end; stdout and notes are as ever."""
+    out, err = on_a_terminal(sys.executable, "-c", LONG, 0)
+    assert out == "result True\n"
+    assert "━" in err and "step\\x1b[31m two [bold]" in err
+    assert "tool: note: on the way" in err
+    assert err.endswith("\x1b[1A\x1b[2K")  # up into the bar's line, and wipe it
+
+
+def test_progress_elsewhere() -> None:
+    assert on_a_terminal(sys.executable, "-c", LONG, -1) == ("result False\n", "")
+    done = subprocess.run([sys.executable, "-c", LONG, "0"], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("result False\n", "tool: note: on the way\n")
