@@ -20,6 +20,7 @@ from tfcaffe.oracle.pycaffe import Caffe
 from tfcaffe.oracle.records import Run
 from tfcaffe.twin import MEMBER, Twin
 
+_TWO_WAYS = ("convolution_param", "pooling_param")  # whose plain form is another
 _CASES_PER_SESSION = 40  # Keras keeps names and graphs of all it built until it is told
 
 
@@ -38,7 +39,7 @@ class Parity:
         subject = self.subject(case)
         assert subject.plan.free_batch != case.fixed_batch, "; ".join(subject.plan.notes)
         models = {"": subject.built()}
-        if any(entry.family.field == "convolution_param" for entry in subject.plan.layers):
+        if any(entry.family.field in _TWO_WAYS for entry in subject.plan.layers):
             models[" (plain)"] = subject.built(plain=True)
         observed = {how: Observed(built.model, built.twin) for how, built in models.items()}
         for shapes in subject.sizes():
