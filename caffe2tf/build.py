@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from caffe2tf.account import tell
 from caffe2tf.fold import fold
 from caffe2tf.layers import registry
 from caffe2tf.merge import batch_norm_scales
@@ -71,6 +72,7 @@ class _Build:
         self.fold = fold(source) if plain else None
         self.preprocessing = self.fold.rest if self.fold else source.preprocessing
         self.weight_decay = source.weight_decay
+        self.watch = source.watch
         self.tensors: dict[Ref, Tensor] = {}
         self.inputs: list[Tensor] = []
         self.fed: list[BlobTwin] = []
@@ -87,9 +89,12 @@ class _Build:
         sources = [i for i, entry in enumerate(self.plan.layers) if entry.family.source]
         for i in sources:
             self._input(i)
-        for i in range(len(self.plan.layers)):
+        count = len(self.plan.layers)
+        for i, entry in enumerate(self.plan.layers):
+            self.watch(entry.layer.name, i, count + 1)
             if i not in sources and i not in self.merged.values():
                 self._layer(i)
+        self.watch("writing", count, count + 1)
         outputs, twins = [], []
         for _, ref in self.plan.net.outputs:
             tensor, twin = self._output(ref)
@@ -100,6 +105,7 @@ class _Build:
         found = tensors(model)
         blobs = [blob for blob, made in self.blobs if found.get((blob.node, blob.output)) is made]
         blobs.sort(key=lambda blob: blob.index)
+        tell(self.plan, self.names, model)
         record = Twin(tuple(self.fed), tuple(blobs), tuple(twins))
         if self.plain:  # what is plain is not trained
             return Built(model, record, (self.fold.note,) if self.fold else ())

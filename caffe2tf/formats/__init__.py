@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import pkgutil
+import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from caffe2tf.source import Source
 from tfcaffe.errors import UsageError
+from tfcaffe.progress import part
+
+log = logging.getLogger("caffe2tf")
 
 
 def _itself(path: Path) -> list[Path]:
@@ -27,6 +32,7 @@ class Format:
         write: writes to a path at which nothing is yet, and has notes for people.
         directory: whether the output is a directory.
         files: what is written for a path, where that is not the path itself.
+        tensorflow: whether writing needs TensorFlow.
     """
 
     name: str
@@ -34,6 +40,7 @@ class Format:
     write: Callable[[Source, Path], Sequence[str]]
     directory: bool = False
     files: Callable[[Path], list[Path]] = _itself
+    tensorflow: bool = True
 
 
 @dataclass(frozen=True)
@@ -94,10 +101,14 @@ def write(source: Source, targets: Sequence[Target], places: Iterable[Path]) -> 
     """
     remaining = iter(places)
     notes: list[str] = []
-    for target in targets:
+    for i, target in enumerate(targets):
+        start = time.perf_counter()
         mine = [next(remaining) for _ in target.files]
         path = mine[0].with_name(target.path.name)
-        notes += target.format.write(source, path)
+        watch = part(source.watch, target.path.name, i, len(targets))
+        notes += target.format.write(replace(source, watch=watch), path)
+        seconds = time.perf_counter() - start
+        log.debug("%s (%s): made in %.1f s", target.path, target.format.name, seconds)
         for made, place in zip(target.format.files(path), mine, strict=True):
             if made != place:
                 made.rename(place)

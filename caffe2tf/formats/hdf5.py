@@ -21,4 +21,4 @@ def write(source: Source, path: Path) -> Sequence[str]:
     return ()
 
 
-FORMAT = Format("hdf5", ".h5", write)
+FORMAT = Format("hdf5", ".h5", write, tensorflow=False)

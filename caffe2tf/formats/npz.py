@@ -43,4 +43,4 @@ def arrays(source: Source) -> Iterator[tuple[str, str, NDArray[np.float32]]]:
                 yield name, param.role, np.ascontiguousarray(array)
 
 
-FORMAT = Format("npz", ".npz", write)
+FORMAT = Format("npz", ".npz", write, tensorflow=False)

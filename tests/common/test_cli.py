@@ -1,5 +1,6 @@
 """Both console scripts: exit codes, help, how errors are told, and readers that go away."""
 
+import logging
 import os
 import pty
 import subprocess
@@ -41,7 +42,7 @@ def act(action: Callable[[cli.Console], int], *arguments: str) -> int:
 def speak(console: cli.Console) -> int:
     console.result("result")
     console.note("note")
-    console.detail("detail")
+    logging.getLogger("tfcaffe").debug("detail of %s", "work")
     return cli.ANSWER_IS_NO
 
 
@@ -53,8 +54,8 @@ def fail(console: cli.Console) -> int:
     ("arguments", "expected"),
     [
         ((), "tool: note: note\n"),
-        (("-v",), "tool: note: note\ntool: detail\n"),
-        (("--verbose",), "tool: note: note\ntool: detail\n"),
+        (("-v",), "tool: note: note\ntool: detail of work\n"),
+        (("--verbose",), "tool: note: note\ntool: detail of work\n"),
         (("-q",), ""),
         (("--quiet",), ""),
     ],
@@ -62,8 +63,9 @@ def fail(console: cli.Console) -> int:
 def test_verbosity(
     arguments: tuple[str, ...], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert act(speak, *arguments) == 1
-    assert capsys.readouterr() == ("result\n", expected)
+    for _ in range(2):  # the second time nothing is left of the first
+        assert act(speak, *arguments) == 1
+        assert capsys.readouterr() == ("result\n", expected)
 
 
 def test_errors_are_one_message(capsys: pytest.CaptureFixture[str]) -> None:
