@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from caffe2tf.account import tell
+from caffe2tf.fold import fold
 from caffe2tf.layers import registry
 from caffe2tf.merge import batch_norm_scales
 from caffe2tf.preprocess import preprocessed
 from caffe2tf.site import Shared, Site, Tensor, Weights, escaped
 from caffe2tf.source import Source
 from tfcaffe.errors import UnsupportedError
+from tfcaffe.keras_graph import tensors
 from tfcaffe.layout import Layout
 from tfcaffe.net import Ref
 from tfcaffe.plan import Plan
 from tfcaffe.twin import BlobTwin, Twin
-from tfcaffe.verify.keras_model import tensors
-
-log = logging.getLogger("caffe2tf")
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Built:
     """A Keras model, and where each of the net's blobs is in it.
 
     Args:
-        notes: where Keras parts what Caffe shares, for people.
+        notes: for people: where Keras parts what Caffe shares, or weights take over more.
     """
 
     model: Any
@@ -41,17 +40,14 @@ def build(source: Source, *, plain: bool = False) -> Built:
 
     Args:
         source: the plan, its numbers (none leave Keras's initialisers at them) and options.
-        plain: only ops that run on any CPU without XLA (for SavedModels and frozen graphs).
+        plain: for inference, in SavedModels and frozen graphs: only ops that run on any CPU
+            without XLA, and preprocessing folded into the first convolution where that is exact.
 
     Raises:
         UnsupportedError: a layer, field or free size that Keras cannot say exactly.
     """
     with _keras_defaults():
-        built = _Build(source, plain).run()
-    if not plain:  # what is plain is not trained
-        for note in built.notes:
-            log.warning(note)
-    return built
+        return _Build(source, plain).run()
 
 
 @contextmanager
@@ -73,8 +69,10 @@ class _Build:
     def __init__(self, source: Source, plain: bool) -> None:
         plan = source.plan
         self.plan, self.binding, self.plain = plan, source.binding, plain
-        self.preprocessing = source.preprocessing
+        self.fold = fold(source) if plain else None
+        self.preprocessing = self.fold.rest if self.fold else source.preprocessing
         self.weight_decay = source.weight_decay
+        self.watch = source.watch
         self.tensors: dict[Ref, Tensor] = {}
         self.inputs: list[Tensor] = []
         self.fed: list[BlobTwin] = []
@@ -91,9 +89,12 @@ class _Build:
         sources = [i for i, entry in enumerate(self.plan.layers) if entry.family.source]
         for i in sources:
             self._input(i)
-        for i in range(len(self.plan.layers)):
+        count = len(self.plan.layers)
+        for i, entry in enumerate(self.plan.layers):
+            self.watch(entry.layer.name, i, count + 1)
             if i not in sources and i not in self.merged.values():
                 self._layer(i)
+        self.watch("writing", count, count + 1)
         outputs, twins = [], []
         for _, ref in self.plan.net.outputs:
             tensor, twin = self._output(ref)
@@ -104,7 +105,10 @@ class _Build:
         found = tensors(model)
         blobs = [blob for blob, made in self.blobs if found.get((blob.node, blob.output)) is made]
         blobs.sort(key=lambda blob: blob.index)
+        tell(self.plan, self.names, model)
         record = Twin(tuple(self.fed), tuple(blobs), tuple(twins))
+        if self.plain:  # what is plain is not trained
+            return Built(model, record, (self.fold.note,) if self.fold else ())
         return Built(model, record, tuple(self.shared.notes))
 
     def _names(self) -> list[str]:
@@ -135,7 +139,8 @@ class _Build:
             if top == self.preprocessing.blob:
                 tensor = preprocessed(tensor, self.preprocessing, layout, name)
             self.tensors[Ref(i, t)] = tensor
-            self.blobs.append((self._twin(i, t, tensor, layout), tensor))
+            if self.fold is None or self.fold.input != Ref(i, t):
+                self.blobs.append((self._twin(i, t, tensor, layout), tensor))
 
     def _layer(self, i: int) -> None:
         entry = self.plan.layers[i]
@@ -168,7 +173,10 @@ class _Build:
         )
 
     def _values(self, i: int) -> Weights | None:
-        return None if self.binding is None else self.binding.values(i)
+        if self.binding is None:
+            return None
+        values = self.binding.values(i)
+        return self.fold.values(values) if self.fold and self.fold.index == i else values
 
     def _builder(self, i: int) -> Any:
         layer = self.plan.layers[i].layer

@@ -73,12 +73,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Convert, and say what was decided."""
-    from caffe2tf.convert import convert
-    from tfcaffe.quiet import quiet_tensorflow
+    from caffe2tf.convert import Conversion
+    from tfcaffe.quiet import quiet_tensorflow, set_environment
 
-    quiet_tensorflow()
-
-    notes = convert(
+    set_environment()
+    conversion = Conversion.of(
         options.net,
         options.weights,
         options.output,
@@ -98,6 +97,10 @@ def run(options: argparse.Namespace, console: Console) -> int:
         proto=options.protos,
         plugin=options.plugin,
     )
+    if conversion.needs_tensorflow:
+        quiet_tensorflow()
+    with console.progress() as watch:
+        notes = conversion.run(watch)
     for note in notes:
         console.note(note)
     for path in options.output:

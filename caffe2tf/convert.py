@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Unpack
 
 from caffe2tf import formats
 from caffe2tf.build import build
-from caffe2tf.source import AnyPath, read_source
-from tfcaffe.errors import OutputError, naming
+from caffe2tf.options import AnyPath, Options
+from caffe2tf.source import Source, read_source
+from tfcaffe.errors import OutputError, UsageError, naming
+from tfcaffe.input import FileIdentity
+from tfcaffe.load import CARRIED
 from tfcaffe.output import check_writable, replacing_all
+from tfcaffe.progress import Watch, unwatched
 
 log = logging.getLogger("caffe2tf")
 
@@ -25,19 +31,7 @@ def convert(
     *,
     to: str | None = None,
     overwrite: bool = False,
-    phase: Literal["TEST", "TRAIN"] = "TEST",
-    level: int = 0,
-    stage: Sequence[str] = (),
-    input_shape: Mapping[str, Sequence[int | None]] | None = None,
-    batch: int | str | None = None,
-    outputs: Sequence[str] = (),
-    mean: AnyPath | Sequence[float] | None = None,
-    scale: float | None = None,
-    channel_order: Literal["bgr", "rgb"] | None = None,
-    keep_scale: bool = False,
-    weight_decay: float | None = None,
-    proto: Sequence[AnyPath] = (),
-    plugin: Sequence[AnyPath] = (),
+    **options: Unpack[Options],
 ) -> list[str]:
     """Write a Caffe net as TensorFlow files.
 
@@ -46,112 +40,113 @@ def convert(
         weights: `.caffemodel` or Caffe's `.h5`; None writes the architecture with its fillers as
             initialisers.
         output: a path, or several for several outputs of one run. Its suffix says the format.
-        to: the format, over what the suffix says (`caffe2tf.formats.names()`).
+        to: the format, over what the suffix says, by its name in the command's help.
         overwrite: whether outputs that exist may be replaced.
-        phase, level, stage and all others: see `load`.
+        options: `caffe2tf.Options` has them all, with their defaults.
 
     Returns:
         Notes on what was decided, for people.
 
     Raises:
         ConversionError: with the layer, the field and the way out; nothing is written then.
+        TypeError: there is no such option.
     """
-    paths = [output] if isinstance(output, str | PathLike) else list(output)
-    targets = [formats.Target(Path(path), formats.find(Path(path), to)) for path in paths]
-    files = [path for target in targets for path in target.files]
-    directories = [target.path for target in targets if target.format.directory]
-    for path in files:
-        check_writable(path, overwrite, directory=path in directories)
-    _spare_inputs(files, [net, weights, mean, *proto, *plugin])
-    source = read_source(
-        net,
-        weights,
-        phase=phase,
-        level=level,
-        stage=stage,
-        input_shape=input_shape,
-        batch=batch,
-        outputs=outputs,
-        mean=mean,
-        scale=scale,
-        channel_order=channel_order,
-        keep_scale=keep_scale,
-        weight_decay=weight_decay,
-        proto=proto,
-        plugin=plugin,
-    )
-    with replacing_all(files, overwrite, directories=directories) as places:
-        with naming(source.plan.net.path):
-            formats.write(source, targets, places)
-        if source.weights is not None and not source.weights.unchanged():
-            raise OutputError(f"{source.weights.path} changed while it was read; nothing written")
-    return list(source.notes)
+    return Conversion.of(net, weights, output, to=to, overwrite=overwrite, **options).run()
 
 
-def _spare_inputs(outputs: Sequence[Path], inputs: Sequence[Any]) -> None:
-    """Refuse an output that would overwrite what it is made from, however it is spelled."""
-    sources = [source for source in inputs if isinstance(source, str | PathLike)]
-    for path in filter(os.path.exists, outputs):
-        for source in filter(os.path.exists, sources):
-            if path.samefile(source):
-                raise OutputError(f"{path}: is also an input; name another output")
-
-
-def load(
-    net: AnyPath,
-    weights: AnyPath | None = None,
-    *,
-    phase: Literal["TEST", "TRAIN"] = "TEST",
-    level: int = 0,
-    stage: Sequence[str] = (),
-    input_shape: Mapping[str, Sequence[int | None]] | None = None,
-    batch: int | str | None = None,
-    outputs: Sequence[str] = (),
-    mean: AnyPath | Sequence[float] | None = None,
-    scale: float | None = None,
-    channel_order: Literal["bgr", "rgb"] | None = None,
-    keep_scale: bool = False,
-    weight_decay: float | None = None,
-    proto: Sequence[AnyPath] = (),
-    plugin: Sequence[AnyPath] = (),
-) -> Any:
-    """The Keras model of a Caffe net, in memory.
+def load(net: AnyPath, weights: AnyPath | None = None, **options: Unpack[Options]) -> Any:
+    """The Keras model of a Caffe net, in memory. What was decided is logged ("caffe2tf", INFO).
 
     Args:
         net, weights: as for `convert`.
-        phase, level, stage: whose layers, by the net's include and exclude rules.
-        input_shape: Caffe's shape of input blobs by name, None for a size that stays free.
-        batch: a number, or "any"; left out, free where the net allows.
-        outputs: blobs to cut the net at.
-        mean: built in: a file or one number per channel, in Caffe's channel order; subtracted.
-        scale: built in: a factor after the mean.
-        channel_order: built in: what the model is fed.
-        keep_scale: a Scale stays apart from its BatchNorm.
-        weight_decay: the solver's, which becomes L2 regularisers.
-        proto: `.proto` files with a forked Caffe's fields.
-        plugin: Python files with layer types of one's own.
+        options: `caffe2tf.Options` has them all, with their defaults.
 
     Raises:
         ConversionError: with the layer, the field and the way out.
+        TypeError: there is no such option.
     """
-    source = read_source(
-        net,
-        weights,
-        phase=phase,
-        level=level,
-        stage=stage,
-        input_shape=input_shape,
-        batch=batch,
-        outputs=outputs,
-        mean=mean,
-        scale=scale,
-        channel_order=channel_order,
-        keep_scale=keep_scale,
-        weight_decay=weight_decay,
-        proto=proto,
-        plugin=plugin,
-    )
-    for note in source.notes:
-        log.info(note)
+    source = read_source(net, weights, **options)
     with naming(source.plan.net.path):
-        return build(source).model
+        built = build(source)
+    for note in (*source.notes, *built.notes):
+        log.info(note)
+    return built.model
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """Inputs that are read and fit, and outputs that can be written. So far without TensorFlow.
+
+    Args:
+        inputs: the files that it is made from, as they were before they were read.
+    """
+
+    source: Source
+    targets: Sequence[formats.Target]
+    inputs: Sequence[FileIdentity]
+    overwrite: bool
+
+    @classmethod
+    def of(
+        cls,
+        net: AnyPath,
+        weights: AnyPath | None,
+        output: AnyPath | Sequence[AnyPath],
+        *,
+        to: str | None,
+        overwrite: bool,
+        **options: Unpack[Options],
+    ) -> Conversion:
+        """The arguments, the raised errors: as for `convert`."""
+        paths = [output] if isinstance(output, str | PathLike) else list(output)
+        if not paths:
+            raise UsageError("name an output")
+        targets = [formats.Target(Path(path), formats.find(Path(path), to)) for path in paths]
+        for target in targets:
+            for path in target.files:
+                check_writable(path, overwrite, directory=target.format.directory)
+        plugins, protos = options.get("plugin", ()), options.get("proto", ())
+        named = [weights, options.get("mean"), *plugins, *protos]
+        named += [] if str(net) == CARRIED else [net]
+        inputs = [path for path in named if isinstance(path, str | PathLike)]
+        _spare_inputs(targets, inputs)
+        identities = [FileIdentity.of(Path(path)) for path in filter(os.path.isfile, inputs)]
+        return cls(read_source(net, weights, **options), targets, identities, overwrite)
+
+    @property
+    def needs_tensorflow(self) -> bool:
+        """Whether any of the outputs does."""
+        return any(target.format.tensorflow for target in self.targets)
+
+    def run(self, watch: Watch = unwatched) -> list[str]:
+        """Write the outputs, all or none; gives the notes."""
+        files = [path for target in self.targets for path in target.files]
+        directories = [target.path for target in self.targets if target.format.directory]
+        source = replace(self.source, watch=watch)
+        self._tell()
+        with replacing_all(files, self.overwrite, directories=directories) as places:
+            with naming(source.plan.net.path):
+                notes = formats.write(source, self.targets, places)
+            for identity in self.inputs:
+                if not identity.unchanged():
+                    raise OutputError(f"{identity.path} changed meanwhile; nothing was written")
+        return [*source.notes, *notes]
+
+    def _tell(self) -> None:
+        """What is read and used, for --verbose."""
+        source, weights = self.source, self.source.weights
+        log.debug("%s: %d layers", source.plan.net.path, len(source.plan.layers))
+        if weights is not None:
+            size, count = weights.identity.size, len(weights.layers)
+            log.debug("%s: %s bytes, %d layers with blobs", weights.path, f"{size:,}", count)
+        if self.needs_tensorflow:
+            log.debug("TensorFlow %s, Keras %s", version("tensorflow"), version("keras"))
+
+
+def _spare_inputs(targets: Sequence[formats.Target], inputs: Sequence[AnyPath]) -> None:
+    """Refuse an output that would overwrite what it is made from, however it is spelled."""
+    outputs = [path for target in targets for path in target.files]
+    for path in filter(os.path.exists, outputs):
+        for source in filter(os.path.exists, inputs):
+            if path.samefile(source):
+                raise OutputError(f"{path}: is also an input; name another output")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Unpack
 
+from caffe2tf.options import AnyPath, Options, with_defaults
 from caffe2tf.passes import check_weight_decay, prepare, training_notes
 from tfcaffe.bind import Binding, bind
 from tfcaffe.errors import UsageError
@@ -16,13 +16,17 @@ from tfcaffe.load import load_net, load_weights
 from tfcaffe.plan import Plan, make_plan
 from tfcaffe.plugins import load_plugins
 from tfcaffe.preprocess import Preprocessing
-
-AnyPath = str | PathLike[str]
+from tfcaffe.progress import Watch, unwatched
 
 
 @dataclass(frozen=True)
 class Source:
-    """A net read, planned and bound to its numbers: all that a format's writer needs."""
+    """A net read, planned and bound to its numbers: all that a format's writer needs.
+
+    Args:
+        facts: what an output's record says of where it came from.
+        watch: is told how far the work is.
+    """
 
     plan: Plan
     binding: Binding | None
@@ -32,50 +36,47 @@ class Source:
     weight_decay: float
     notes: tuple[str, ...]
     facts: Mapping[str, str]
+    watch: Watch = unwatched
 
 
-def read_source(
-    net: AnyPath,
-    weights: AnyPath | None,
-    *,
-    phase: Literal["TEST", "TRAIN"] = "TEST",
-    level: int = 0,
-    stage: Sequence[str] = (),
-    input_shape: Mapping[str, Sequence[int | None]] | None = None,
-    batch: int | str | None = None,
-    outputs: Sequence[str] = (),
-    mean: AnyPath | Sequence[float] | None = None,
-    scale: float | None = None,
-    channel_order: Literal["bgr", "rgb"] | None = None,
-    keep_scale: bool = False,
-    weight_decay: float | None = None,
-    proto: Sequence[AnyPath] = (),
-    plugin: Sequence[AnyPath] = (),
-) -> Source:
+def read_source(net: AnyPath, weights: AnyPath | None, **options: Unpack[Options]) -> Source:
     """Everything that is known of a net before TensorFlow is needed.
 
     Raises:
         ConversionError: see the functions that it calls.
+        TypeError: there is no such option.
     """
+    given = with_defaults(options)
+    batch, phase, weight_decay = given["batch"], given["phase"], given["weight_decay"]
     if isinstance(batch, int) and batch < 1:
         raise UsageError(f"--batch {batch}: give a number of 1 or more, or `any`")
-    load_plugins([Path(path) for path in plugin])
+    load_plugins([Path(path) for path in given["plugin"]])
     read = load_net(
-        net, weights, phase=phase, level=level, stages=stage, protos=[Path(p) for p in proto]
+        net,
+        weights,
+        phase=phase,
+        level=given["level"],
+        stages=given["stage"],
+        protos=[Path(path) for path in given["proto"]],
     )
     if weight_decay is not None:
         check_weight_decay(read, weight_decay)
-    plan = make_plan(prepare(read, outputs), input_shape, batch)
-    preprocessing = Preprocessing.make(plan, mean, scale, channel_order)
+    plan = make_plan(prepare(read, given["outputs"]), given["input_shape"], batch)
+    preprocessing = Preprocessing.make(plan, given["mean"], given["scale"], given["channel_order"])
     found = None if weights is None else load_weights(weights)
     binding = None if found is None else bind(plan, found)
-    notes = (
-        *plan.net.notes,
-        *training_notes(plan.net, phase),
-        *plan.notes,
-        *(binding.notes if binding else ()),
-    )
-    facts = {"net": Path(net).name, "weights": Path(weights or "").name}
     return Source(
-        plan, binding, found, preprocessing, keep_scale, weight_decay or 0.0, notes, facts
+        plan,
+        binding,
+        found,
+        preprocessing,
+        keep_scale=given["keep_scale"],
+        weight_decay=weight_decay or 0.0,
+        notes=(
+            *plan.net.notes,
+            *training_notes(plan.net, phase),
+            *plan.notes,
+            *(binding.notes if binding else ()),
+        ),
+        facts={"net": Path(net).name, "weights": Path(weights or "").name},
     )

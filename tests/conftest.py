@@ -23,7 +23,7 @@ import pytest  # noqa: E402
 
 from corpus import CORPUS, NO_CORPUS  # noqa: E402
 
-pytest_plugins = ["oracles", "parity"]  # the fixtures `caffe`, `opencv` and `parity`
+pytest_plugins = ["oracles", "parity", "verify_nets"]  # `caffe`, `opencv`, `parity`, `small`
 
 
 @pytest.fixture(scope="session")

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 import caffe2tf
 from prototxts import data, layer, param
-from tfcaffe.files import caffemodel
+from tfcaffe.files import caffemodel, wire
 from tfcaffe.files.weights import Blobs, LayerBlobs
 from tfcaffe.load import load_net
+from tfcaffe.oracle.opencv import OpenCV
+from tfcaffe.oracle.pycaffe import Caffe
 from tfcaffe.plan import make_plan
+from tfcaffe.twin import ASSETS, FIELD, MEMBER
+from tfcaffe.verify import Report, verify
+from tfcaffe.verify.job import Mode
 
 Array = NDArray[np.float32]
+MODES: list[Mode] = ["chained", "isolated"]
 
 SMALL = (
     data(2, 3, 9, 7)
@@ -76,6 +84,17 @@ class Files:
         return ["verify", str(self.net), str(self.weights), str(self.model)]
 
 
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """The small net, converted as it is; tests do not change its files."""
+    return Files.make(tmp_path_factory.mktemp("small"), SMALL)
+
+
+def check(files: Files, oracle: Caffe | OpenCV, **options: Any) -> Report:
+    """Verify a net's files."""
+    return verify(files.net, files.weights, files.model, oracle=oracle, **options)
+
+
 def seeded(
     net: Path, change: Callable[[str, str, Array], Any] | None = None, seed: int = 3
 ) -> list[LayerBlobs]:
@@ -103,8 +122,6 @@ def vary(model: Path, layer: str, change: Callable[[list[Array]], Sequence[Array
 
     import keras
 
-    from tfcaffe.twin import MEMBER
-
     record = zipfile.ZipFile(model).read(MEMBER)
     loaded = keras.saving.load_model(model)
     planted = loaded.get_layer(layer)
@@ -114,11 +131,23 @@ def vary(model: Path, layer: str, change: Callable[[list[Array]], Sequence[Array
         archive.writestr(MEMBER, record)
 
 
+def nudge(weights: list[Array]) -> list[Array]:
+    """A change of one hundredth of the largest weight."""
+    return [weights[0] + 0.01 * np.abs(weights[0]).max(), *weights[1:]]
+
+
 def without_record(model: Path) -> None:
-    """Save a model again as Keras does, which loses the record."""
+    """The model as others would have written it, without our record."""
     import keras
 
-    keras.saving.load_model(model).save(model)
+    if model.is_dir():
+        shutil.rmtree(model / ASSETS)
+    elif model.suffix == ".pb":
+        data = model.read_bytes()
+        found = wire.fields(data, 0, len(data))
+        model.write_bytes(b"".join(data[f.tag : f.end] for f in found if f.number != FIELD))
+    else:
+        keras.saving.load_model(model).save(model)
 
 
 def statuses(report: Any) -> Mapping[str, str]:

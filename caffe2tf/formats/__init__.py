@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import pkgutil
+import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from caffe2tf.source import Source
 from tfcaffe.errors import UsageError
+from tfcaffe.progress import part
+
+log = logging.getLogger("caffe2tf")
 
 
 def _itself(path: Path) -> list[Path]:
@@ -24,16 +29,18 @@ class Format:
     Args:
         name: what `--to` calls it.
         suffix: which outputs are taken for it; empty for a path without a suffix.
-        write: writes to a path at which nothing is yet.
+        write: writes to a path at which nothing is yet, and has notes for people.
         directory: whether the output is a directory.
         files: what is written for a path, where that is not the path itself.
+        tensorflow: whether writing needs TensorFlow.
     """
 
     name: str
     suffix: str
-    write: Callable[[Source, Path], None]
+    write: Callable[[Source, Path], Sequence[str]]
     directory: bool = False
     files: Callable[[Path], list[Path]] = _itself
+    tensorflow: bool = True
 
 
 @dataclass(frozen=True)
@@ -86,13 +93,23 @@ def find(path: Path, name: str | None) -> Format:
     )
 
 
-def write(source: Source, targets: Sequence[Target], places: Iterable[Path]) -> None:
-    """Write all outputs of one run: each file of each target to its temporary place."""
+def write(source: Source, targets: Sequence[Target], places: Iterable[Path]) -> list[str]:
+    """Write all outputs of one run: each file of each target to its temporary place.
+
+    Returns:
+        Notes, each once.
+    """
     remaining = iter(places)
-    for target in targets:
+    notes: list[str] = []
+    for i, target in enumerate(targets):
+        start = time.perf_counter()
         mine = [next(remaining) for _ in target.files]
         path = mine[0].with_name(target.path.name)
-        target.format.write(source, path)
+        watch = part(source.watch, target.path.name, i, len(targets))
+        notes += target.format.write(replace(source, watch=watch), path)
+        seconds = time.perf_counter() - start
+        log.debug("%s (%s): made in %.1f s", target.path, target.format.name, seconds)
         for made, place in zip(target.format.files(path), mine, strict=True):
             if made != place:
                 made.rename(place)
+    return list(dict.fromkeys(notes))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from caffe2tf.formats import Format
@@ -21,7 +22,7 @@ _CUSTOMARY = {
 }
 
 
-def write(source: Source, path: Path) -> None:
+def write(source: Source, path: Path) -> Sequence[str]:
     """Layer names are escaped: only then can a variable bear them."""
     import tensorflow as tf
 
@@ -33,6 +34,7 @@ def write(source: Source, path: Path) -> None:
         shape_and_slices=[""] * len(names),
         tensors=[array for _, _, array in found],
     )
+    return ()
 
 
 def files(prefix: Path) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from caffe2tf.build import build
@@ -12,7 +13,7 @@ from caffe2tf.source import Source
 from tfcaffe.twin import MEMBER
 
 
-def write(source: Source, path: Path) -> None:
+def write(source: Source, path: Path) -> Sequence[str]:
     """Save the model as Keras does.
 
     Keras's own `.keras` files are put together in memory, weights and all; so the folder that it
@@ -28,6 +29,7 @@ def write(source: Source, path: Path) -> None:
                 if file.is_file():
                     archive.write(file, file.relative_to(folder))
             archive.writestr(MEMBER, built.twin.to_json(**source.facts, keras=keras.__version__))
+    return built.notes
 
 
 FORMAT = Format("keras", ".keras", write)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from caffe2tf.build import build
@@ -10,7 +11,7 @@ from caffe2tf.source import Source
 from tfcaffe.errors import UsageError
 
 
-def write(source: Source, path: Path) -> None:
+def write(source: Source, path: Path) -> Sequence[str]:
     """Save the model's weights as Keras does.
 
     Raises:
@@ -18,7 +19,9 @@ def write(source: Source, path: Path) -> None:
     """
     if not path.name.endswith(FORMAT.suffix):
         raise UsageError(f"{path.name}: Keras's weights files end in {FORMAT.suffix}")
-    build(source).model.save_weights(path)
+    built = build(source)
+    built.model.save_weights(path)
+    return built.notes
 
 
 FORMAT = Format("keras-weights", ".weights.h5", write)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from caffe2tf.source import Source
 from tfcaffe.errors import UsageError
 
 
-def write(source: Source, path: Path) -> None:
+def write(source: Source, path: Path) -> Sequence[str]:
     """One array per blob of the net; a merged pair bears the BatchNorm's name."""
     import zipfile
 
@@ -22,6 +22,7 @@ def write(source: Source, path: Path) -> None:
         for layer, role, array in arrays(source):
             with archive.open(f"{layer}/{role}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
+    return ()
 
 
 def arrays(source: Source) -> Iterator[tuple[str, str, NDArray[np.float32]]]:
@@ -42,4 +43,4 @@ def arrays(source: Source) -> Iterator[tuple[str, str, NDArray[np.float32]]]:
                 yield name, param.role, np.ascontiguousarray(array)
 
 
-FORMAT = Format("npz", ".npz", write)
+FORMAT = Format("npz", ".npz", write, tensorflow=False)

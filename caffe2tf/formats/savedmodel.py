@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +12,28 @@ from caffe2tf.build import Built, build
 from caffe2tf.formats import Format
 from caffe2tf.source import Source
 from tfcaffe.errors import UnsupportedError, UsageError
+from tfcaffe.keras_graph import tensors
 from tfcaffe.names import escape
-from tfcaffe.twin import MEMBER
-
-ASSETS = "assets.extra"  # where TensorFlow leaves room for files of other programs
+from tfcaffe.twin import ASSETS, MEMBER, Twin
 
 
-def write(source: Source, path: Path) -> None:
+def write(source: Source, path: Path) -> Sequence[str]:
     """`serving_default` has inputs and outputs keyed by (escaped) blob names."""
     import tensorflow as tf
 
     check_weights(source)
     built = build(source, plain=True)
     _check_inputs(built)
+    served = trace(built)
     module = tf.Module()
     module.weights = [variable.value for variable in built.model.variables]
-    module.serve = serving(built)
+    module.serve = served.function
     tf.saved_model.save(module, str(path), signatures={"serving_default": module.serve})
     extra = path / ASSETS
     extra.mkdir()
-    record = built.twin.to_json(**source.facts, tensorflow=tf.__version__)
+    record = served.twin.to_json(**source.facts, tensorflow=tf.__version__)
     (extra / MEMBER).write_text(record, encoding="utf-8")
+    return built.notes
 
 
 def check_weights(source: Source) -> None:
@@ -63,8 +66,21 @@ def _check_inputs(built: Built) -> None:
         made[argument] = twin.blob
 
 
-def serving(built: Built) -> Any:
-    """The model as a TensorFlow function from inputs to a dict of outputs by blob name."""
+@dataclass(frozen=True)
+class Served:
+    """A model as a TensorFlow function from inputs to a dict of outputs by (escaped) blob name.
+
+    Args:
+        twin: where each blob is in the function's graph.
+    """
+
+    function: Any
+    twin: Twin
+
+
+def trace(built: Built) -> Served:
+    """Trace a model as a function; its graph holds the model's own ops and no others."""
+    import keras
     import tensorflow as tf
 
     names = [escape(twin.blob) for twin in built.twin.outputs]
@@ -72,14 +88,31 @@ def serving(built: Built) -> Any:
         tf.TensorSpec(tensor.shape, tf.float32, name=escape(twin.blob))
         for tensor, twin in zip(built.model.inputs, built.twin.inputs, strict=True)
     ]
+    found = tensors(built.model)
+    inner = [found[blob.node, blob.output] for blob in built.twin.blobs]
+    model = keras.Model(built.model.inputs, [*built.model.outputs, *inner], name=built.model.name)
+    traced: list[Any] = []
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def serve(*inputs: Any) -> dict[str, Any]:
-        results = built.model(inputs[0] if len(inputs) == 1 else list(inputs), training=False)
-        results = results if isinstance(results, list | tuple) else [results]
-        return dict(zip(names, results, strict=True))
+        results = keras.tree.flatten(model(list(inputs), training=False))
+        traced[:] = results[len(names) :]
+        return dict(zip(names, results[: len(names)], strict=True))
 
-    return serve
+    graph = serve.get_concrete_function()
+    inputs = [
+        replace(fed, node=tensor.op.name)
+        for fed, tensor in zip(built.twin.inputs, graph.inputs, strict=False)
+    ]
+    blobs = [
+        replace(blob, node=tensor.op.name, output=tensor.value_index)
+        for blob, tensor in zip(built.twin.blobs, traced, strict=True)
+    ]
+    outputs = [
+        replace(out, node=name, output=0)
+        for out, name in zip(built.twin.outputs, names, strict=True)
+    ]
+    return Served(serve, Twin(tuple(inputs), tuple(blobs), tuple(outputs)))
 
 
 FORMAT = Format("savedmodel", "", write, directory=True)

@@ -98,7 +98,8 @@ def _average(
     """The sum over each window by Caffe's divisor: pads count, what lies beyond them does not."""
     pool = {"pool_size": kernel, "strides": stride}
     _check_windows(site, axes)
-    if all(axis.same for axis in axes) and not any(pad):
+    # Keras's SAME repeats the edge under PyTorch (seen in 3.15), where TensorFlow counts no pad.
+    if site.plain and all(axis.same for axis in axes) and not any(pad):
         return site.add("AveragePooling2D", x, padding="same", **pool)
     ends = [(axis.before, axis.after) for axis in axes]
     crop = [(0, axis.crop) for axis in axes]

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import io
+import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import ModuleType
 
 from tfcaffe.errors import ConversionError
+from tfcaffe.progress import Watch, progress_bar, unwatched
 from tfcaffe.terminal import printable
 
 DONE, ANSWER_IS_NO, BAD_INPUT = 0, 1, 2
 _LAYOUT = "\n\t"  # what a message may hold besides printable characters
+_LOGGERS = ("tfcaffe", "caffe2tf", "tf2caffe")
 
 
 class Console:
@@ -35,17 +39,51 @@ class Console:
         if self.verbosity >= 0:
             self._say(f"note: {text}")
 
-    def detail(self, text: str) -> None:
-        """What only --verbose shows."""
-        if self.verbosity > 0:
-            self._say(text)
-
     def error(self, text: str) -> None:
         """Why the command failed."""
         self._say(f"error: {text}")
 
+    @contextmanager
+    def details(self) -> Iterator[None]:
+        """Meanwhile --verbose shows what our packages log."""
+        if self.verbosity <= 0:
+            yield
+            return
+        handler = _Handler(self._say)
+        loggers = [logging.getLogger(name) for name in _LOGGERS]
+        before = [(logger.level, logger.propagate) for logger in loggers]
+        for logger in loggers:
+            logger.addHandler(handler)
+            logger.setLevel(logging.DEBUG)
+            logger.propagate = False  # TensorFlow's packages may add a handler at the root
+        try:
+            yield
+        finally:
+            for logger, (level, propagate) in zip(loggers, before, strict=True):
+                logger.removeHandler(handler)
+                logger.setLevel(level)
+                logger.propagate = propagate
+
+    @contextmanager
+    def progress(self) -> Iterator[Watch]:
+        """For long work: a function to tell how far it is, shown where people look on."""
+        if self.verbosity < 0 or not sys.stderr.isatty():
+            yield unwatched
+            return
+        with progress_bar() as watch:
+            yield watch
+
     def _say(self, text: str) -> None:
         print(f"{self.prog}: {printable(text, keep=_LAYOUT)}", file=sys.stderr)
+
+
+class _Handler(logging.Handler):
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._say(record.getMessage())
 
 
 def main(
@@ -66,7 +104,8 @@ def main(
     options = _parser(prog, summary, commands).parse_args(arguments)
     console = Console(prog, options.verbosity)
     try:
-        return int(options.run(options, console))
+        with console.details():
+            return int(options.run(options, console))
     except ConversionError as error:
         if options.debug:
             raise

@@ -3,15 +3,20 @@
 import os
 
 
+def set_environment() -> None:
+    """Whoever imports TensorFlow from now on, such as a plugin: no GPU, errors only."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+
 def quiet_tensorflow() -> None:
-    """Prepare for TensorFlow to be imported in a command: no GPU, errors only.
+    """Import TensorFlow in that environment.
 
     Some lines that it writes while it is imported heed no setting, so stderr is shut meanwhile;
     an import that fails still raises.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    set_environment()
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:

@@ -1,7 +1,8 @@
 """Where each blob of a Caffe net is in its TensorFlow twin, and how it lies there.
 
 The record travels with the model (in a `.keras` file as one more member of the archive, in a
-SavedModel among its extra assets), so that any two twins can be compared blob by blob.
+SavedModel among its extra assets, in a frozen graph's file as one more field of its message, which
+other readers step over), so that any two twins can be compared blob by blob.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from tfcaffe.errors import FileFormatError
 from tfcaffe.layout import Layout
 
 MEMBER = "tfcaffe.json"
+ASSETS = "assets.extra"  # where a SavedModel has room for files of other programs
+FIELD = 160_527  # of a frozen GraphDef; TensorFlow's own numbers are below ten
 _VERSION = 1
 
 
@@ -23,7 +26,7 @@ class BlobTwin:
 
     Args:
         layer, blob: Caffe's names of the layer and of its top.
-        node: the Keras layer or operation that makes it.
+        node: what makes it: a Keras layer or operation, or a node of a TensorFlow graph.
         output: which of its outputs.
         layout: how it lies; None stands for free sizes.
         index: the layer's number in the converted net, which tells layers of one name apart.
@@ -43,7 +46,8 @@ class Twin:
 
     Args:
         inputs: the model's inputs in order: the node and layout that it is fed at. Built-in
-            preprocessing lies between this node and the one that `blobs` has for the blob.
+            preprocessing lies between this node and the one that `blobs` has for the blob; where
+            the layer that reads it takes it over, `blobs` lacks the blob.
         blobs: all that both sides have, in the net's order.
         outputs: the model's outputs in order, as they lie there.
     """

@@ -60,6 +60,8 @@ def poolings() -> str:
         {"global_pooling": True},
     ]
     tops = [(kind, i, fields) for kind in ("MAX", "AVE") for i, fields in enumerate(window)]
+    # Over free sizes an AVE window of this kind is refused: its divisor depends on them.
+    tops.append(("MAX", len(window), {"kernel_h": 3, "kernel_w": 2, "stride": 3}))
     return data(*IMAGE) + "".join(
         layer("Pooling", "data", f"{kind}{i}", param("pooling_param", pool=kind, **fields))
         for kind, i, fields in tops

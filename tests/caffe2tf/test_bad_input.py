@@ -175,6 +175,12 @@ NETS = {
         "'y'",
         "use_global_stats",
     ),
+    "a fork's message": (
+        data(1, 2, 5, 4)
+        + layer("Convolution", "data", "y", CONV + " quantization_param { bw_params: 8 }"),
+        "'y'",
+        "quantization_param",
+    ),
     "no input shape": (layer("Data", [], "data") + layer("ReLU", "data", "y"), "--input-shape"),
     "bottoms that disagree": (
         data(1, 2, 5, 4) + data(1, 2, 4, 5, name="b") + layer("Eltwise", ["data", "b"], "y"),

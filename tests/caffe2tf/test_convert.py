@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -301,6 +303,95 @@ def test_quiet(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     out = str(tmp_path / "m.npz")
     assert main(["convert", str(files.net), str(files.weights), "-o", out, "-q"]) == 0
     assert capsys.readouterr() == ("", "")
+
+
+def test_verbose(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What each layer became: pads, pairs, and layers of others."""
+    shared = 'param { name: "w" } param { name: "b" }'
+    pool = "pooling_param { pool: AVE kernel_size: 3 stride: 2 pad: 1 }"
+    text = (
+        data(2, 3, 9, 8)
+        + layer("BatchNorm", "data", "bn")
+        + layer("Scale", "bn", "bn", "scale_param { bias_term: true }", name="a/scale")
+        + layer("Pooling", "bn", "pool", pool)
+        + layer("InnerProduct", "pool", "one", param("inner_product_param", num_output=5) + shared)
+        + layer("InnerProduct", "pool", "two", param("inner_product_param", num_output=5) + shared)
+    )
+    files = write_net(tmp_path, text)
+    arguments = ["convert", str(files.net), str(files.weights), "-o", str(tmp_path / "m.keras")]
+    assert main([*arguments, "-v"]) == 0
+    said = capsys.readouterr().err
+    assert "'bn' (BatchNorm) + 'a/scale' (Scale) -> BatchNormalization 'bn'\n" in said
+    assert "'pool>h1'" in said and "'pool'\n" in said
+    assert "'one' (InnerProduct) -> Reshape 'one>h1', Dense 'one'\n" in said
+    assert "'two' (InnerProduct) -> Reshape 'two>h1', Identity 'two'\n" in said
+    for words in (str(files.weights), "TensorFlow 2.", "m.keras (keras): made in"):
+        assert words in said
+    assert main([*arguments, "--overwrite"]) == 0
+    assert "->" not in capsys.readouterr().err
+
+
+def test_arrays_need_no_tensorflow(files: Files, tmp_path: Path) -> None:
+    code = f"""
+import sys
+from caffe2tf.__main__ import main
+code = main(["convert", {str(files.net)!r}, {str(files.weights)!r}, "-o", "m.npz", "-o", "m.h5"])
+assert code == 0
+print(sorted({{"tensorflow", "keras", "rich"}} & sys.modules.keys()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr
+
+
+# -- inputs that change meanwhile
+
+
+@pytest.mark.parametrize("which", ["net", "weights", "mean", "proto", "plugin"])
+def test_an_input_that_changes(which: str, files: Files, tmp_path: Path) -> None:
+    """Here a plugin touches it, behind the back of the conversion."""
+    inputs = {
+        "net": files.net,
+        "weights": files.weights,
+        "mean": tmp_path / "mean.npy",
+        "proto": tmp_path / "more.proto",
+        "plugin": tmp_path / "plugin.py",
+    }
+    np.save(inputs["mean"], np.ones(3, np.float32))
+    inputs["proto"].write_text("message MoreParameter { optional int32 size = 1; }\n")
+    inputs["plugin"].write_text(f"import os\nos.utime({str(inputs[which])!r}, ns=(1, 1))\n")
+    output = tmp_path / "out" / "m.npz"
+    output.parent.mkdir()
+    with pytest.raises(caffe2tf.ConversionError, match=f"{inputs[which].name} changed meanwhile"):
+        caffe2tf.convert(
+            files.net,
+            files.weights,
+            output,
+            mean=inputs["mean"],
+            proto=[inputs["proto"]],
+            plugin=[inputs["plugin"]],
+        )
+    assert list(output.parent.iterdir()) == []
+
+
+# -- the rest of the command
+
+
+def test_notes_of_the_building(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """`convert` gives what only building finds out, once for all outputs; `load` logs it."""
+    shared = 'param { name: "w" } param { name: "b" }'
+    text = data(2, 6, 9, 8) + "".join(
+        layer("Convolution", "data", name, CONV.replace("}", f"dilation: {d} }}") + shared)
+        for d, name in enumerate(("one", "two"), 1)
+    )
+    files = write_net(tmp_path, text)
+    outputs = [tmp_path / "m.keras", tmp_path / "m.weights.h5"]
+    notes = caffe2tf.convert(files.net, files.weights, outputs)
+    assert len([note for note in notes if "shares its weights and bias with" in note]) == 1
+    with caplog.at_level(logging.INFO, "caffe2tf"):
+        caffe2tf.load(files.net, files.weights)
+    assert caplog.text.count("shares its weights and bias with") == 1
 
 
 def test_debug_shows_the_traceback(files: Files, tmp_path: Path) -> None:

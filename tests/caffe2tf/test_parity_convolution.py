@@ -5,22 +5,14 @@ from itertools import product
 
 import pytest
 
+from kernel_cases import Pair, free, kernel_case, one_axis, pairs, three_axes, two_bottoms
 from parity import Case, Parity, Refusal, each, prove_fresh
 from prototxts import data, layer, param
-
-Pair = tuple[int, int]
 
 
 def convolution(name: str, shape: tuple[int, ...], **fields: object) -> Case:
     """One Convolution, of 6 outputs if nothing else is said."""
-    fields = {"num_output": 6, **fields}
-    net = data(*shape) + layer("Convolution", "data", "y", param("convolution_param", **fields))
-    return Case(name, net)
-
-
-def pairs(*values: Pair) -> str:
-    """Kernel, stride, pad and dilation as part of an id."""
-    return "-".join(f"{n}{h}x{w}" for n, (h, w) in zip("kspd", values, strict=True))
+    return kernel_case("Convolution", name, shape, **{"num_output": 6, **fields})
 
 
 def two_dimensional() -> Iterator[Case]:
@@ -62,11 +54,8 @@ def grouped() -> Iterator[Case]:
 
 def other_ranks() -> Iterator[Case]:
     """One and three spatial axes."""
-    for k, s, p, d, group in product((1, 2, 3), (1, 2), (0, 1), (1, 2), (1, 2, 4)):
-        name = f"1d-k{k}-s{s}-p{p}-d{d}-g{group}"
-        fields = {"kernel_size": k, "stride": s, "pad": p, "dilation": d, "group": group}
-        yield convolution(name, (2, 4, 11), num_output=8, **fields)
-    for k, s, p, d, group in [
+    yield from one_axis(convolution, (2, 4, 11), (1, 2), num_output=8)
+    geometries = [
         ((1, 1, 1), (1, 1, 1), (0, 0, 0), (1, 1, 1), 1),
         ((2, 3, 1), (1, 1, 1), (0, 1, 0), (1, 1, 1), 1),
         ((3, 3, 3), (1, 1, 1), (1, 1, 1), (1, 1, 1), 1),
@@ -76,11 +65,8 @@ def other_ranks() -> Iterator[Case]:
         ((2, 2, 2), (2, 1, 2), (1, 1, 1), (2, 1, 2), 1),
         ((2, 3, 2), (1, 1, 1), (1, 1, 0), (1, 1, 1), 2),
         ((2, 3, 2), (1, 2, 1), (1, 1, 0), (1, 1, 1), 4),
-    ]:
-        sizes = ["x".join(map(str, values)) for values in (k, s, p, d)]
-        name = "3d-" + "-".join(f"{n}{v}" for n, v in zip("kspd", sizes, strict=True))
-        given = {"kernel_size": k, "stride": s, "pad": p, "dilation": d, "group": group}
-        yield convolution(f"{name}-g{group}", (2, 4, 5, 7, 6), num_output=8, **given)
+    ]
+    yield from three_axes(convolution, (2, 4, 5, 7, 6), geometries, num_output=8)
 
 
 def ways_to_write_it() -> Iterator[Case]:
@@ -108,18 +94,7 @@ def ways_to_write_it() -> Iterator[Case]:
     yield convolution("kernel-as-the-image", shape, kernel_size=(8, 9))
     yield convolution("kernel-in-the-pad", (2, 3, 2, 3), kernel_size=5, pad=2)
     yield convolution("pad-beyond-kernel", (2, 3, 4, 5), kernel_size=(2, 1), pad=(3, 2))
-    for group in (1, 2):
-        yield Case(
-            f"two-bottoms-one-kernel-g{group}",
-            data(2, 4, 6, 7, name="a")
-            + data(2, 4, 6, 7, name="b")
-            + layer(
-                "Convolution",
-                ["a", "b"],
-                ["y", "z"],
-                param("convolution_param", num_output=4, kernel_size=3, stride=2, group=group),
-            ),
-        )
+    yield from two_bottoms("Convolution", (2, 4, 6, 7), (1, 2))
 
 
 def free_sizes() -> Iterator[Case]:
@@ -145,12 +120,7 @@ def free_sizes() -> Iterator[Case]:
             dilation=d,
             group=group,
         )
-        yield Case(
-            case.id,
-            case.net,
-            free={"data": (2, 4, None, None)},
-            sizes=({"data": (2, 4, 11, 7)}, {"data": (3, 4, 6, 12)}),
-        )
+        yield free(case, (2, 4, 11, 7), (3, 4, 6, 12))
 
 
 CASES = [*two_dimensional(), *grouped(), *other_ranks(), *ways_to_write_it(), *free_sizes()]

@@ -1,25 +1,15 @@
 """Deconvolution against real Caffe: strides beyond the kernel, groups, dilation, 1-D to 3-D."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import product
 
+from kernel_cases import Pair, free, kernel_case, one_axis, pairs, three_axes, two_bottoms
 from parity import Case, Parity, each, prove_fresh
-from prototxts import data, layer, param
-
-Pair = tuple[int, int]
 
 
 def deconvolution(name: str, shape: tuple[int, ...], **fields: object) -> Case:
     """One Deconvolution, of 4 outputs if nothing else is said."""
-    fields = {"num_output": 4, **fields}
-    net = data(*shape) + layer("Deconvolution", "data", "y", param("convolution_param", **fields))
-    return Case(name, net)
-
-
-def pairs(*values: Pair) -> str:
-    """Kernel, stride, pad and dilation as part of an id."""
-    return "-".join(f"{n}{h}x{w}" for n, (h, w) in zip("kspd", values, strict=True))
+    return kernel_case("Deconvolution", name, shape, **{"num_output": 4, **fields})
 
 
 def two_dimensional() -> Iterator[Case]:
@@ -45,22 +35,16 @@ def two_dimensional() -> Iterator[Case]:
 
 def other_ranks() -> Iterator[Case]:
     """One and three spatial axes."""
-    for k, s, p, d, group in product((1, 2, 3), (1, 2, 3), (0, 1), (1, 2), (1, 2, 4)):
-        name = f"1d-k{k}-s{s}-p{p}-d{d}-g{group}"
-        fields = {"kernel_size": k, "stride": s, "pad": p, "dilation": d, "group": group}
-        yield deconvolution(name, (2, 4, 6), **fields)
-    for k, s, p, d, group in [
+    yield from one_axis(deconvolution, (2, 4, 6), (1, 2, 3))
+    geometries = [
         ((2, 3, 1), (1, 1, 1), (0, 1, 0), (1, 1, 1), 1),
         ((3, 3, 3), (2, 2, 2), (1, 1, 1), (1, 1, 1), 1),
         ((1, 2, 3), (2, 3, 1), (0, 1, 1), (1, 1, 1), 1),
         ((2, 2, 2), (1, 2, 1), (1, 0, 1), (1, 1, 2), 1),
         ((2, 3, 2), (2, 1, 2), (1, 1, 0), (1, 1, 1), 2),
         ((2, 3, 2), (1, 2, 1), (1, 1, 0), (1, 1, 1), 4),
-    ]:
-        sizes = ["x".join(map(str, values)) for values in (k, s, p, d)]
-        name = "3d-" + "-".join(f"{n}{v}" for n, v in zip("kspd", sizes, strict=True))
-        given = {"kernel_size": k, "stride": s, "pad": p, "dilation": d, "group": group}
-        yield deconvolution(f"{name}-g{group}", (2, 4, 3, 5, 4), **given)
+    ]
+    yield from three_axes(deconvolution, (2, 4, 3, 5, 4), geometries)
 
 
 def ways_to_write_it() -> Iterator[Case]:
@@ -89,29 +73,14 @@ def ways_to_write_it() -> Iterator[Case]:
     )
     yield deconvolution("one-pixel", (2, 3, 1, 1), kernel_size=(4, 5))
     yield deconvolution("batch-of-one", (1, 3, 4, 5), kernel_size=3, stride=2)
-    for group in (1, 4):
-        yield Case(
-            f"two-bottoms-one-kernel-g{group}",
-            data(2, 4, 3, 5, name="a")
-            + data(2, 4, 3, 5, name="b")
-            + layer(
-                "Deconvolution",
-                ["a", "b"],
-                ["y", "z"],
-                param("convolution_param", num_output=4, kernel_size=3, stride=2, group=group),
-            ),
-        )
+    yield from two_bottoms("Deconvolution", (2, 4, 3, 5), (1, 4))
 
 
 def free_sizes() -> Iterator[Case]:
     """Height and width left free."""
     for k, s, p in [(4, 2, 1), (3, 3, 0), (2, 3, 0), (3, 1, 1)]:
         case = deconvolution(f"free-k{k}-s{s}-p{p}", (2, 4, 4, 5), kernel_size=k, stride=s, pad=p)
-        yield replace(
-            case,
-            free={"data": (2, 4, None, None)},
-            sizes=({"data": (2, 4, 6, 3)}, {"data": (3, 4, 5, 8)}),
-        )
+        yield free(case, (2, 4, 6, 3), (3, 4, 5, 8))
 
 
 CASES = [*two_dimensional(), *other_ranks(), *ways_to_write_it(), *free_sizes()]

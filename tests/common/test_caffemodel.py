@@ -334,9 +334,9 @@ def test_shapes_that_do_not_fit_are_named(write: Write) -> None:
 def test_a_changed_file_is_noticed(write: Write) -> None:
     path = write(GENERATIONS["V2"].file(BLOBS["as Caffe writes"]))
     weights = load_weights(path)
-    assert weights.unchanged()
+    assert weights.identity.unchanged()
     os.utime(path, ns=(1, 1))
-    assert not weights.unchanged()
+    assert not weights.identity.unchanged()
 
 
 def test_more_than_two_gigabytes_are_read(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Both console scripts: exit codes, help, how errors are told, and readers that go away."""
 
+import logging
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable
@@ -40,7 +42,7 @@ def act(action: Callable[[cli.Console], int], *arguments: str) -> int:
 def speak(console: cli.Console) -> int:
     console.result("result")
     console.note("note")
-    console.detail("detail")
+    logging.getLogger("tfcaffe").debug("detail of %s", "work")
     return cli.ANSWER_IS_NO
 
 
@@ -52,8 +54,8 @@ def fail(console: cli.Console) -> int:
     ("arguments", "expected"),
     [
         ((), "tool: note: note\n"),
-        (("-v",), "tool: note: note\ntool: detail\n"),
-        (("--verbose",), "tool: note: note\ntool: detail\n"),
+        (("-v",), "tool: note: note\ntool: detail of work\n"),
+        (("--verbose",), "tool: note: note\ntool: detail of work\n"),
         (("-q",), ""),
         (("--quiet",), ""),
     ],
@@ -61,8 +63,9 @@ def fail(console: cli.Console) -> int:
 def test_verbosity(
     arguments: tuple[str, ...], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert act(speak, *arguments) == 1
-    assert capsys.readouterr() == ("result\n", expected)
+    for _ in range(2):  # the second time nothing is left of the first
+        assert act(speak, *arguments) == 1
+        assert capsys.readouterr() == ("result\n", expected)
 
 
 def test_errors_are_one_message(capsys: pytest.CaptureFixture[str]) -> None:
@@ -193,3 +196,53 @@ def test_a_reader_that_goes_away(write: Write) -> None:
         running.stdout.close()
         assert running.stderr.read() == b""
         assert running.wait() == 0
+
+
+# -- progress
+
+LONG = """
+import sys
+from tfcaffe.cli import Console
+console = Console("tool", int(sys.argv[1]))
+with console.progress() as watch:
+    watch("step one", 0, 2)
+    console.note("on the way")
+    watch("step\\x1b[31m two [bold]", 1, 2)
+print("result", "rich" in sys.modules)
+"""
+
+
+def on_a_terminal(*command: object) -> tuple[str, str]:
+    """A program's stdout, and what it wrote to stderr where that is a terminal."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=theirs, env=environment
+    ) as running:
+        os.close(theirs)
+        seen = b""
+        try:
+            while part := os.read(ours, 4096):
+                seen += part
+        except OSError:  # the other end was closed
+            pass
+        os.close(ours)
+        assert running.stdout is not None
+        out = running.stdout.read().decode()
+    assert running.returncode == 0
+    return out, seen.decode()
+
+
+def test_progress_on_a_terminal() -> None:
+    """A bar that names the step and is gone in the end; stdout and notes are as ever."""
+    out, err = on_a_terminal(sys.executable, "-c", LONG, 0)
+    assert out == "result True\n"
+    assert "━" in err and "step\\x1b[31m two [bold]" in err
+    assert "tool: note: on the way" in err
+    assert err.endswith("\x1b[1A\x1b[2K")  # up into the bar's line, and wipe it
+
+
+def test_progress_elsewhere() -> None:
+    assert on_a_terminal(sys.executable, "-c", LONG, -1) == ("result False\n", "")
+    done = subprocess.run([sys.executable, "-c", LONG, "0"], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("result False\n", "tool: note: on the way\n")

@@ -218,7 +218,10 @@ def test_v2_data_transforms_stay() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "v2"), [("BN", "BN"), ("INTERP", "Interp"), ("DENSE_CRF", "DenseCRF"),
-                     ("UNPOOLING", "Unpooling"), ("RELU6", "ReLU6")]
+                     ("UNPOOLING", "Unpooling"), ("RELU6", "ReLU6"),
+                     ("IMAGE_SEG_DATA", "ImageSegData"), ("WINDOW_SEG_DATA", "WindowSegData"),
+                     ("MCWINDOW_DATA", "MCWindowData"), ("NAMCWINDOW_DATA", "NAMCWindowData"),
+                     ("MULTI_STAGE_MEANFIELD", "MultiStageMeanfield")]
 )  # fmt: skip
 def test_v1_types_of_forks(kind: str, v2: str) -> None:
     assert upgrade.upgrade(net(f'layers {{ name: "f" type: {kind} }}')).layer[0].type == v2

@@ -8,7 +8,7 @@ import pytest
 
 import caffe2tf
 from caffe2tf.__main__ import main
-from verify_nets import SMALL, Files
+from verify_nets import Files
 
 NO_MODELS = {
     "c.ckpt": "a TensorFlow checkpoint",
@@ -17,11 +17,6 @@ NO_MODELS = {
     "n.npz": "a file of NumPy arrays",
     "t.tflite": "a TensorFlow Lite model",
 }
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    return Files.make(tmp_path_factory.mktemp("small"), SMALL)
 
 
 @pytest.mark.parametrize(("name", "kind"), NO_MODELS.items(), ids=NO_MODELS)

@@ -24,9 +24,9 @@ _MARKS = re.compile(  # what matters for finding the layers: strings and comment
     re.VERBOSE,
 )
 _NO_FIELD = re.compile(r'Message type "([\w.]+)" has no field named "([^"]+)"')
-_NO_VALUE = re.compile(r'Enum type "([\w.]+)" has no value named ([\w]+)')
+_NO_VALUE = re.compile(r'Enum type "([\w.]+)" has no value named (["\']?)(\w+)')
 _NOT_A = re.compile(r"Couldn't parse (\w+): (.*)", re.DOTALL)
-_PLACEHOLDER = re.compile(r"\$\w+\$?")
+_PLACEHOLDER = re.compile(r"\$[#{(]?\w+[#})]?\$?")  # $NAME, ${NAME}, $NAME$, $#NAME#$
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,11 @@ def _explain(error: text_format.ParseError, text: str, path: str, schema: Schema
             message += "; is this a solver's file? Give the net's"
     elif match := _NO_VALUE.search(message):
         enum = pool.FindEnumTypeByName(match[1])
-        message = f"{match[1].removeprefix('caffe.')} has no value {match[2]!r}"
-        message += _nearest(match[2], list(enum.values_by_name))
+        quote, name = match[2], match[3]
+        message = f"{match[1].removeprefix('caffe.')} has no value {name!r}"
+        if quote:  # `type: "Softmax"` in `layers`
+            message += ": a name goes here, not a text in quotes"
+        message += _nearest(name.upper(), list(enum.values_by_name))
     elif match := _NOT_A.search(message):
         message = f"expected a value of type {match[1]}, found {match[2]!r}"
     else:

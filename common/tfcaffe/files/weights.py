@@ -148,7 +148,3 @@ class Weights:
     def path(self) -> Path:
         """The file."""
         return self.identity.path
-
-    def unchanged(self) -> bool:
-        """Whether the file is as it was when it was opened; to be asked before an output stays."""
-        return self.identity.unchanged()

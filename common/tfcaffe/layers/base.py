@@ -15,6 +15,7 @@ from tfcaffe.net import Layer
 _FAMILIES: dict[str, Family] = {}
 # LayerParameter's own plain fields. As in Caffe, parameters of other types are not looked at.
 _GENERAL = frozenset({"name", "type", "bottom", "top", "loss_weight", "propagate_down"})
+_ANY_TYPE = frozenset({"quantization_param"})  # a fork's messages that change any type of layer
 _T = TypeVar("_T", bound="type[Family]")
 
 
@@ -219,7 +220,8 @@ def check_layer(family: Family, layer: Layer) -> None:
             "include { phase: ... } if the layer is for that phase alone"
         )
     for descriptor, _ in layer.message.ListFields():
-        if descriptor.message_type is None and descriptor.name not in _GENERAL:
+        own = descriptor.message_type is None or descriptor.name in _ANY_TYPE
+        if own and descriptor.name not in _GENERAL:
             raise UnsupportedError(
                 f"{layer}: its field {descriptor.name} is a fork's and not supported; remove it "
                 "if it does not matter"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from tfcaffe.errors import UsageError
@@ -29,8 +29,8 @@ def by_convention(plan: Plan, model: Model) -> Twin:
     """
     names = _node_names(plan)
     inputs = tuple(_inputs(plan, names, model))
-    blobs = tuple(_blobs(plan, names, model)) if model.sees_inside else ()
     outputs = tuple(_outputs(plan, names, model))
+    blobs = tuple(_blobs(plan, names, model, outputs)) if model.sees_inside else ()
     if not outputs:
         raise UsageError(
             f"{model.name}: no output is named like a blob or layer of {plan.net.path}: it has "
@@ -40,12 +40,19 @@ def by_convention(plan: Plan, model: Model) -> Twin:
 
 
 def from_outside(twin: Twin, model: Model) -> Twin:
-    """The record of a model that shows its inputs and outputs only, which bear blob names.
+    """The record of a model whose inputs and outputs bear blob names.
+
+    The blobs inside stay in it if the model shows them. Older versions of the converter wrote
+    nodes of the Keras model that a graph was made of, which it does not have.
 
     Raises:
         UsageError: the model has other inputs or outputs.
     """
-    inputs = tuple(replace(fed, node=_input_name(fed.node, model)) for fed in twin.inputs)
+    names = {fed.node: _input_name(fed.node, model) for fed in twin.inputs}
+    inputs = tuple(replace(fed, node=names[fed.node]) for fed in twin.inputs)
+    blobs = tuple(replace(blob, node=names.get(blob.node, blob.node)) for blob in twin.blobs)
+    if not model.sees_inside or not all(model.has((b.node, b.output)) for b in blobs):
+        blobs = ()
     outputs = tuple(replace(out, node=escape(out.blob), output=0) for out in twin.outputs)
     lost = [out.blob for out in outputs if not model.has((out.node, 0))]
     if lost or {fed.node for fed in inputs} != set(model.inputs):
@@ -53,7 +60,7 @@ def from_outside(twin: Twin, model: Model) -> Twin:
             f"{model.name}: its record is not of this model: other inputs, or no output "
             f"{', '.join(map(repr, lost))}; convert the net again"
         )
-    return Twin(inputs, (), outputs)
+    return Twin(inputs, blobs, outputs)
 
 
 def _input_name(name: str, model: Model) -> str:
@@ -95,9 +102,12 @@ def _inputs(plan: Plan, names: list[str], model: Model) -> Iterator[BlobTwin]:
         yield _twin(plan, ref, (name, 0), plan.layout(ref))
 
 
-def _blobs(plan: Plan, names: list[str], model: Model) -> Iterator[BlobTwin]:
+def _blobs(
+    plan: Plan, names: list[str], model: Model, outputs: Sequence[BlobTwin]
+) -> Iterator[BlobTwin]:
     readers = plan.net.consumers()
     taken: set[Place] = set()
+    answers = {(b.node, b.output): (b.index, b.blob) for b in outputs if model.by_blob}
     for i, entry in enumerate(plan.layers):
         layer = entry.layer
         if layer.type == "Split" or entry.family.training_only or entry.family.source:
@@ -112,20 +122,21 @@ def _blobs(plan: Plan, names: list[str], model: Model) -> Iterator[BlobTwin]:
                 before = plan.net.sources[i][0].layer
                 if plan.net.layers[before].type == "BatchNorm":
                     places = _places(names[before], 0)
-            place = next((p for p in places if model.has(p) and p not in taken), None)
+            mine = (p for p in places if answers.get(p, (i, layer.tops[t])) == (i, layer.tops[t]))
+            place = next((p for p in mine if model.has(p) and p not in taken), None)
             if place is not None:
                 taken.add(place)
                 yield _twin(plan, Ref(i, t), place, plan.layers[i].tops[t])
 
 
 def _outputs(plan: Plan, names: list[str], model: Model) -> Iterator[BlobTwin]:
-    """By node where the model shows nodes, else by blob; in the model's order."""
+    """By blob, and by node where that is what outputs bear the names of; in the model's order."""
     layouts: dict[Place, tuple[Ref, Layout]] = {}
     for i, entry in enumerate(plan.layers):
         for t, top in enumerate(entry.layer.tops):
             ref = Ref(i, t)
             layouts[escape(top), 0] = ref, plan.output_layout(ref)  # the blob's last version
-            if model.sees_inside:
+            if not model.by_blob:
                 for place in _places(names[i], t):
                     layouts[place] = ref, entry.tops[t]
                 layouts[f"{names[i]}>o{t}", 0] = ref, plan.output_layout(ref)

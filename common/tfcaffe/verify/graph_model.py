@@ -1,8 +1,9 @@
-"""SavedModels and frozen graphs: seen from outside, by the names of inputs and outputs."""
+"""SavedModels and frozen graphs: run as they are served, and looked into through their graph."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,19 @@ import numpy as np
 
 from tfcaffe.errors import FileFormatError, UsageError
 from tfcaffe.verify.compare import Array
-from tfcaffe.verify.model import ModelError, Place, Visit, first_line
+from tfcaffe.verify.graph import Graph
+from tfcaffe.verify.model import Instead, ModelError, Place, Visit, first_line
 
 _SIGNATURE = "serving_default"
+_MOST_CONSTANTS = (1 << 31) - (1 << 26)  # bytes that one GraphDef holds besides its nodes
+Serve = Callable[[Mapping[str, Array]], Mapping[str, Array]]
 
 
-def load_saved_model(path: Path) -> GraphModel:
+def load_saved_model(path: Path, *, inside: bool) -> GraphModel:
     """A SavedModel, by its signature `serving_default`.
+
+    Args:
+        inside: whether its inner tensors are to be seen.
 
     Raises:
         FileFormatError: TensorFlow does not load it; in its own words.
@@ -26,13 +33,19 @@ def load_saved_model(path: Path) -> GraphModel:
 
     try:
         loaded = tf.saved_model.load(str(path))
+        function = getattr(loaded, "signatures", {}).get(_SIGNATURE)
+        graph = _graph(function) if function is not None and inside else None
     except Exception as error:  # TensorFlow raises all kinds on a damaged folder
         raise FileFormatError(f"{path}: TensorFlow cannot load it: {first_line(error)}") from error
-    if _SIGNATURE not in getattr(loaded, "signatures", {}):
+    if function is None:
         raise UsageError(f"{path}: the SavedModel has no signature called {_SIGNATURE}")
-    function = loaded.signatures[_SIGNATURE]
-    inputs = function.structured_input_signature[1]
-    model = GraphModel(str(path), function, inputs, tuple(function.structured_outputs))
+    types = {name: spec.dtype for name, spec in function.structured_input_signature[1].items()}
+
+    def serve(feeds: Mapping[str, Array]) -> Mapping[str, Array]:
+        results = function(**{name: tf.constant(feeds[name], types[name]) for name in types})
+        return {name: np.asarray(result) for name, result in results.items()}
+
+    model = GraphModel(str(path), tuple(types), tuple(function.structured_outputs), serve, graph)
     model.kept = loaded  # its variables live as long as it does
     return model
 
@@ -47,57 +60,94 @@ def load_frozen(path: Path) -> GraphModel:
     import tensorflow as tf
 
     try:
-        graph = tf.compat.v1.GraphDef.FromString(path.read_bytes())
-        read = {name.lstrip("^").partition(":")[0] for node in graph.node for name in node.input}
-        inputs = [node.name for node in graph.node if node.op == "Placeholder"]
-        outputs = [
-            node.name
-            for node in graph.node
+        definition = tf.compat.v1.GraphDef.FromString(path.read_bytes())
+        read = {
+            name.lstrip("^").partition(":")[0] for node in definition.node for name in node.input
+        }
+        inputs = {n.name: f"{n.name}:0" for n in definition.node if n.op == "Placeholder"}
+        outputs = {
+            node.name: f"{node.name}:0"
+            for node in definition.node
             if node.name not in read and node.op not in ("NoOp", "Placeholder", "Const")
-        ]
-        imported = tf.compat.v1.wrap_function(
-            lambda: tf.import_graph_def(graph, name=""), signature=[]
-        )
-        tensors = [imported.graph.get_tensor_by_name(f"{name}:0") for name in inputs]
-        results = {name: imported.graph.get_tensor_by_name(f"{name}:0") for name in outputs}
-        function = imported.prune(tensors, results)
+        }
+        graph = Graph(definition, inputs, outputs)
     except Exception as error:  # TensorFlow raises all kinds on a damaged graph
         raise FileFormatError(f"{path}: is no frozen graph: {first_line(error)}") from error
     if not inputs or not outputs:
         raise UsageError(f"{path}: the graph has no placeholder, or nothing that comes out of it")
 
-    def call(**feeds: Any) -> Any:
-        return function(*(feeds[name] for name in inputs))
+    def serve(feeds: Mapping[str, Array]) -> Mapping[str, Array]:
+        run = graph.run(feeds, [(name, 0) for name in outputs], {})
+        return {place[0]: array for place, array in run}
 
-    specs = {name: t for name, t in zip(inputs, tensors, strict=True)}
-    return GraphModel(str(path), call, specs, tuple(outputs))
+    return GraphModel(str(path), tuple(inputs), tuple(outputs), serve, graph)
+
+
+def _graph(function: Any) -> Graph | None:
+    """What a signature computes, with constants for variables; None if it is too large."""
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2,
+    )
+
+    if sum(prod(v.shape) * v.dtype.size for v in function.variables) > _MOST_CONSTANTS:
+        return None
+    frozen = convert_variables_to_constants_v2(function)
+    names = sorted(function.structured_input_signature[1]), sorted(function.structured_outputs)
+    inputs, outputs = (
+        {name: tensor.name for name, tensor in zip(known, tensors, strict=True)}
+        for known, tensors in zip(names, (frozen.inputs, frozen.outputs), strict=True)
+    )
+    return Graph(frozen.graph.as_graph_def(), inputs, outputs)
 
 
 class GraphModel:
-    """Implements `Model` for a function from named inputs to named outputs."""
+    """Implements `Model` for a function from named inputs to named outputs.
 
-    sees_inside = False
+    Args:
+        serve: runs it as its users do.
+        graph: what it computes; None shows its outputs only.
+    """
+
+    by_blob = True
 
     def __init__(
-        self, name: str, function: Any, inputs: Mapping[str, Any], outputs: tuple[str, ...]
+        self,
+        name: str,
+        inputs: tuple[str, ...],
+        outputs: tuple[str, ...],
+        serve: Serve,
+        graph: Graph | None,
     ) -> None:
-        self.name = name
-        self.inputs = tuple(inputs)
+        self.name, self.inputs = name, inputs
         self.outputs: tuple[Place, ...] = tuple((output, 0) for output in outputs)
-        self._function, self._types = function, {n: spec.dtype for n, spec in inputs.items()}
+        self.sees_inside = graph is not None
+        self._serve, self._graph = serve, graph
         self.kept: Any = None
 
     def has(self, place: Place) -> bool:
-        return place in self.outputs
+        return place in self.outputs or (self._graph is not None and self._graph.has(place))
 
-    def run(self, feeds: Mapping[str, Array], watched: set[Place], visit: Visit) -> None:
-        import tensorflow as tf
-
+    def run(
+        self,
+        feeds: Mapping[str, Array],
+        watched: Collection[Place],
+        visit: Visit,
+        instead: Instead | None = None,
+    ) -> None:
+        """Outputs are what is served; the tensors between, and all in isolation, the graph's."""
+        served = [] if instead else [place for place in watched if place in self.outputs]
+        inner = [place for place in watched if place not in served]
+        replaced = {
+            place: array for place in inner if instead and (array := instead(place)) is not None
+        }
+        found: dict[Place, Array] = {}
         try:
-            tensors = {name: tf.constant(feeds[name], kind) for name, kind in self._types.items()}
-            results = self._function(**tensors)
+            if served:
+                answers = self._serve(feeds)
+                found |= {place: answers[place[0]] for place in served}
+            if self._graph is not None and inner:
+                found |= self._graph.run(feeds, inner, replaced)
         except Exception as error:  # TensorFlow raises all kinds on numbers it cannot take
             raise ModelError(f"{self.name}: fails on this input: {first_line(error)}") from error
-        for place in self.outputs:
-            if place in watched:
-                visit(place, np.asarray(results[place[0]]))
+        for place in watched:
+            visit(place, found[place])

@@ -25,13 +25,15 @@ from tfcaffe.verify.caffe_side import State, Values
 from tfcaffe.verify.compare import UNSEEN, Array, Difference, apart, compare
 from tfcaffe.verify.convention import by_convention, from_outside
 from tfcaffe.verify.match import check_shapes, fits, match, ref_of, skipped
-from tfcaffe.verify.model import Model, Place, open_model
+from tfcaffe.verify.model import Model, Place
+from tfcaffe.verify.opening import open_model
 from tfcaffe.verify.report import BlobReport, Report
 
 Mode = Literal["chained", "isolated"]
 Watch = Callable[[BlobTwin, Array, Array], None]
 _NOT_THERE = "the model does not have it"
-_INSIDE = "inside the graph: a SavedModel or frozen graph shows its outputs only"
+_FOLDED = "the model does not have it: its preprocessing is folded into the layer that reads it"
+_INSIDE = "inside the graph: nothing says which of its tensors this is"
 
 
 @dataclass(frozen=True)
@@ -68,27 +70,29 @@ class Job:
             OracleError: Caffe's side fails.
             UsageError: the model is not of this net, or cannot be looked into.
         """
-        model = open_model(self.model)
+        model = open_model(self.model, recorded=self.record is not None)
         twin = self._twin(model)
         numbers = match(self.plan.net, twin, model.name)
         check_shapes(self.plan, twin, numbers, model.name)
-        if self.mode == "isolated" and not model.sees_inside:
+        outside = model.by_blob and not twin.blobs
+        if self.mode == "isolated" and outside:
             raise UsageError(
-                f"{model.name}: --mode isolated needs a Keras model: a SavedModel's or frozen "
-                "graph's inner blobs cannot be told from outside"
+                f"{model.name}: --mode isolated needs to know which tensors are the net's blobs, "
+                "and nothing says so in this graph; convert the net again, or verify a .keras"
             )
         blobs = [(blob, ref_of(self.plan.net, numbers, blob)) for blob in twin.blobs]
         outputs = [(blob, ref_of(self.plan.net, numbers, blob)) for blob in twin.outputs]
         values = self._caffe({ref for _, ref in (*blobs, *outputs)}, oracle)
         comparison = _Comparison(self, values, watch)
         comparison.run(model, twin, blobs, outputs)
-        unseen = _NOT_THERE if model.sees_inside else _INSIDE
-        return self._report(comparison, values, blobs, outputs, unseen)
+        unseen = _INSIDE if outside else _NOT_THERE
+        reasons = {**values.missing, **self._folded(numbers)}
+        return self._report(comparison, values, blobs, outputs, reasons, unseen)
 
     def _twin(self, model: Model) -> Twin:
         if self.record is None:
             return by_convention(self.plan, model)
-        if not model.sees_inside:
+        if model.by_blob:
             return from_outside(self.record, model)
         for blob in (*self.record.blobs, *self.record.outputs):
             if not model.has((blob.node, blob.output)):
@@ -119,12 +123,21 @@ class Job:
         }
         return replace(values, arrays={**values.arrays, **fed})
 
+    def _folded(self, numbers: Mapping[int, int]) -> dict[Ref, str]:
+        """Inputs that the record has at no node."""
+        if self.record is None:
+            return {}
+        there = {(blob.index, blob.blob) for blob in self.record.blobs}
+        absent = [fed for fed in self.record.inputs if (fed.index, fed.blob) not in there]
+        return {ref_of(self.plan.net, numbers, fed): _FOLDED for fed in absent}
+
     def _report(
         self,
         comparison: _Comparison,
         values: Values,
         blobs: Sequence[tuple[BlobTwin, Ref]],
         outputs: Sequence[tuple[BlobTwin, Ref]],
+        reasons: Mapping[Ref, str],
         unseen: str,
     ) -> Report:
         net = self.plan.net
@@ -137,10 +150,9 @@ class Job:
             inputs={name: array.shape for name, array in self.arrays.items()},
             blobs=tuple(made[_key(b, r)] for b, r in sorted(blobs, key=_at) if _key(b, r) in made),
             outputs=tuple(
-                made.get(_key(b, r)) or _report(net, r, (), UNSEEN, values.missing[r])
-                for b, r in outputs
+                made.get(_key(b, r)) or _report(net, r, (), UNSEEN, reasons[r]) for b, r in outputs
             ),
-            not_compared=tuple(skipped(net, compared, values.missing, unseen)),
+            not_compared=tuple(skipped(net, compared, reasons, unseen)),
             notes=self.notes,
         )
 
@@ -164,23 +176,34 @@ class _Comparison:
         for (place, _), pair in known.items():
             if pair[1] in self.values.arrays:
                 self._at[place].append(pair)
-        model.run(_laid(self.job, twin), set(self._at), self.visit)
+        isolated = self.job.mode == "isolated"
+        feeds = _laid(self.job, twin)
+        model.run(feeds, list(self._at), self.visit, self.instead if isolated else None)
 
-    def visit(self, place: Place, array: Array) -> Array | None:
-        """Compare what is at one place of the model; in isolated mode Caffe's takes over."""
-        instead = None
+    def instead(self, place: Place) -> Array | None:
+        """Caffe's numbers for all that reads this place of the model, as they lie there."""
+        laid = [array for pair in self._at[place] if (array := self._caffe(*pair)) is not None]
+        return laid[-1] if laid else None
+
+    def visit(self, place: Place, array: Array) -> None:
+        """Compare what is at one place of the model, for the layers that left it there in turn.
+
+        In isolation a layer that leaves its bottom's tensor as it is was fed Caffe's numbers.
+        """
         for blob, ref in self._at[place]:
-            caffe = self.values.arrays[ref]
-            known = fits(blob.layout, caffe.shape)
-            laid = blob.layout.pattern().to_tf(caffe) if known else None
+            caffe, laid = self.values.arrays[ref], self._caffe(blob, ref)
             if laid is not None and laid.shape == array.shape:
                 report = self._compared(blob, ref, blob.layout.pattern().to_caffe(array), caffe)
             else:
                 report = self._misshapen(blob, ref, array, laid)
             self.reports[_key(blob, ref)] = report
             if self.job.mode == "isolated" and laid is not None:
-                instead = laid
-        return instead
+                array = laid
+
+    def _caffe(self, blob: BlobTwin, ref: Ref) -> Array | None:
+        """Caffe's numbers as the model lays them; None if they cannot lie so."""
+        caffe = self.values.arrays[ref]
+        return blob.layout.pattern().to_tf(caffe) if fits(blob.layout, caffe.shape) else None
 
     def _compared(self, blob: BlobTwin, ref: Ref, array: Array, caffe: Array) -> BlobReport:
         layer = self.job.plan.net.layers[ref.layer]
@@ -234,7 +257,7 @@ def _laid(job: Job, twin: Twin) -> dict[str, Array]:
 def is_preprocessed(record: Twin, fed: BlobTwin) -> bool:
     """Whether the model does something to an input before Caffe's first layer."""
     same = (b for b in record.blobs if (b.index, b.blob) == (fed.index, fed.blob))
-    return any((b.node, b.output) != (fed.node, fed.output) for b in same)
+    return not any((b.node, b.output) == (fed.node, fed.output) for b in same)
 
 
 def _key(blob: BlobTwin, ref: Ref) -> tuple[Place, Ref]:

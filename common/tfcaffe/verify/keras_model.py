@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from tfcaffe.errors import FileFormatError, UsageError
 from tfcaffe.keras_graph import calls, tensors
 from tfcaffe.verify.compare import Array
-from tfcaffe.verify.model import ModelError, Place, Visit, first_line
+from tfcaffe.verify.model import Instead, ModelError, Place, Visit, first_line
 
 
 def load(path: Path) -> KerasModel:
@@ -37,6 +37,7 @@ class KerasModel:
         UsageError: a model whose layers are wired in Python code only.
     """
 
+    by_blob = False
     sees_inside = True
 
     def __init__(self, model: Any, name: str) -> None:
@@ -54,7 +55,14 @@ class KerasModel:
     def has(self, place: Place) -> bool:
         return place in self._tensors
 
-    def run(self, feeds: Mapping[str, Array], watched: set[Place], visit: Visit) -> None:
+    def run(
+        self,
+        feeds: Mapping[str, Array],
+        watched: Collection[Place],
+        visit: Visit,
+        instead: Instead | None = None,
+    ) -> None:
+        """Node by node: a tensor is forgotten as soon as nothing reads it any more."""
         from keras import ops, tree
 
         places = {id(self._tensors[place]): place for place in watched}
@@ -64,8 +72,8 @@ class KerasModel:
         def keep(symbol: Any, value: Any) -> None:
             place = places.get(id(symbol))
             if place is not None:
-                replaced = visit(place, np.asarray(ops.convert_to_numpy(value)))
-                if replaced is not None:
+                visit(place, np.asarray(ops.convert_to_numpy(value)))
+                if instead is not None and (replaced := instead(place)) is not None:
                     value = ops.convert_to_tensor(np.ascontiguousarray(replaced), value.dtype)
             if uses[id(symbol)]:
                 values[id(symbol)] = value

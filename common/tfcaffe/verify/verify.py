@@ -22,7 +22,7 @@ from tfcaffe.verify.caffe_side import State
 from tfcaffe.verify.compare import RTOL, Array
 from tfcaffe.verify.job import Job, Mode, Watch, is_preprocessed
 from tfcaffe.verify.match import check_shapes, match
-from tfcaffe.verify.model import read_record
+from tfcaffe.verify.opening import read_record
 from tfcaffe.verify.report import Report
 
 AnyPath = str | PathLike[str]

@@ -11,7 +11,7 @@ from tfcaffe.files.schema.merge import merge
 
 _HERE = Path(__file__).parent
 _BVLC = ("bvlc.proto", "bvlc_old.proto")
-_FORKS = ("forks.proto", "fork_detection.proto", "fork_layers.proto")
+_FORKS = ("forks.proto", "fork_detection.proto", "fork_layers.proto", "fork_more.proto")
 
 
 class Schema:

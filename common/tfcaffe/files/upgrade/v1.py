@@ -57,9 +57,14 @@ _FORK_TYPES = {
     "CCCP": "CCCPPooling",
     "CROP": "Crop",
     "DENSE_CRF": "DenseCRF",
+    "IMAGE_SEG_DATA": "ImageSegData",
     "INTERP": "Interp",
+    "MCWINDOW_DATA": "MCWindowData",
+    "MULTI_STAGE_MEANFIELD": "MultiStageMeanfield",
+    "NAMCWINDOW_DATA": "NAMCWindowData",
     "RELU6": "ReLU6",
     "UNPOOLING": "Unpooling",
+    "WINDOW_SEG_DATA": "WindowSegData",
 }
 
 _DATA_PARAMS = {
