@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfcaffe.cli import DONE, Console
 from tfcaffe.commands.options import add_net_options, parse_batch, parse_shapes
+from tfcaffe.errors import UsageError
+
+if TYPE_CHECKING:
+    from caffe2tf.options import Options
 
 NAME = "convert"
 SUMMARY = "write a Caffe net as a Keras model, SavedModel, frozen graph or arrays"
 EXAMPLE = (
     "convert deploy.prototxt net.caffemodel -o net.keras",
     "convert - net.caffemodel -o saved_model/ --outputs fc7",
+    "convert deploy.prototxt net.caffemodel --mapping net.yaml -o net.ckpt",
 )
 
 
@@ -55,6 +61,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep-scale", action="store_true", help="leave a Scale apart from its BatchNorm"
     )
     parser.add_argument(
+        "--mapping",
+        metavar="MAP",
+        help="write the variables that a mapping names, to a .ckpt, .npz or .weights.h5",
+    )
+    parser.add_argument(
+        "--like",
+        type=Path,
+        metavar="FILE",
+        help="with --mapping: a file of your own model, whose structure is taken over",
+    )
+    parser.add_argument(
         "--weight-decay",
         type=float,
         metavar="W",
@@ -73,36 +90,67 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Convert, and say what was decided."""
-    from caffe2tf.convert import Conversion
-    from tfcaffe.quiet import quiet_tensorflow, set_environment
+    from tfcaffe.quiet import set_environment
 
     set_environment()
+    notes = _filled(options) if options.mapping else _converted(options, console)
+    for note in notes:
+        console.note(note)
+    for path in options.output:
+        console.note(f"wrote {path}")
+    return DONE
+
+
+def _filled(options: argparse.Namespace) -> list[str]:
+    """Variables, by a mapping."""
+    from caffe2tf.convert import fill_by
+
+    return fill_by(
+        options.mapping,
+        options.net,
+        options.weights,
+        options.output,
+        options.to,
+        options.like,
+        options.overwrite,
+        _net_options(options),
+    )
+
+
+def _converted(options: argparse.Namespace, console: Console) -> list[str]:
+    """A model, or all weights under Caffe's names."""
+    from caffe2tf.convert import Conversion
+    from tfcaffe.quiet import quiet_tensorflow
+
+    if options.like is not None:
+        raise UsageError("--like goes with --mapping")
     conversion = Conversion.of(
         options.net,
         options.weights,
         options.output,
         to=options.to,
         overwrite=options.overwrite,
-        phase=options.phase,
-        level=options.level,
-        stage=options.stages,
-        input_shape=parse_shapes(options.input_shapes),
-        batch=options.batch,
-        outputs=[name for name in options.outputs.split(",") if name],
-        mean=options.mean,
-        scale=options.scale,
-        channel_order=options.channel_order,
-        keep_scale=options.keep_scale,
-        weight_decay=options.weight_decay,
-        proto=options.protos,
-        plugin=options.plugin,
+        **_net_options(options),
     )
     if conversion.needs_tensorflow:
         quiet_tensorflow()
     with console.progress() as watch:
-        notes = conversion.run(watch)
-    for note in notes:
-        console.note(note)
-    for path in options.output:
-        console.note(f"wrote {path}")
-    return DONE
+        return conversion.run(watch)
+
+
+def _net_options(options: argparse.Namespace) -> Options:
+    return {
+        "phase": options.phase,
+        "level": options.level,
+        "stage": options.stages,
+        "input_shape": parse_shapes(options.input_shapes) or None,
+        "batch": options.batch,
+        "outputs": tuple(name for name in options.outputs.split(",") if name),
+        "mean": options.mean,
+        "scale": options.scale,
+        "channel_order": options.channel_order,
+        "keep_scale": options.keep_scale,
+        "weight_decay": options.weight_decay,
+        "proto": options.protos,
+        "plugin": options.plugin,
+    }

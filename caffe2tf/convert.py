@@ -13,11 +13,12 @@ from typing import Any, Unpack
 
 from caffe2tf import formats
 from caffe2tf.build import build
-from caffe2tf.options import AnyPath, Options
+from caffe2tf.options import AnyPath, Options, with_defaults
 from caffe2tf.source import Source, read_source
 from tfcaffe.errors import OutputError, UsageError, naming
 from tfcaffe.input import FileIdentity
 from tfcaffe.load import CARRIED
+from tfcaffe.mapping.sides import SideOptions
 from tfcaffe.output import check_writable, replacing_all
 from tfcaffe.progress import Watch, unwatched
 
@@ -31,6 +32,8 @@ def convert(
     *,
     to: str | None = None,
     overwrite: bool = False,
+    mapping: AnyPath | None = None,
+    like: AnyPath | None = None,
     **options: Unpack[Options],
 ) -> list[str]:
     """Write a Caffe net as TensorFlow files.
@@ -42,6 +45,9 @@ def convert(
         output: a path, or several for several outputs of one run. Its suffix says the format.
         to: the format, over what the suffix says, by its name in the command's help.
         overwrite: whether outputs that exist may be replaced.
+        mapping: a mapping file, or a shipped one's name: the output gets the variables that it
+            names (`.ckpt`, `.npz` or `.weights.h5`), and no model.
+        like: with a mapping, a file of the user's own model, whose structure is taken over.
         options: `caffe2tf.Options` has them all, with their defaults.
 
     Returns:
@@ -51,6 +57,10 @@ def convert(
         ConversionError: with the layer, the field and the way out; nothing is written then.
         TypeError: there is no such option.
     """
+    if mapping is not None:
+        return fill_by(mapping, net, weights, output, to, like, overwrite, options)
+    if like is not None:
+        raise UsageError("--like goes with --mapping")
     return Conversion.of(net, weights, output, to=to, overwrite=overwrite, **options).run()
 
 
@@ -71,6 +81,35 @@ def load(net: AnyPath, weights: AnyPath | None = None, **options: Unpack[Options
     for note in (*source.notes, *built.notes):
         log.info(note)
     return built.model
+
+
+def fill_by(
+    mapping: AnyPath,
+    net: AnyPath,
+    weights: AnyPath | None,
+    output: AnyPath | Sequence[AnyPath],
+    to: str | None,
+    like: AnyPath | None,
+    overwrite: bool,
+    options: Options,
+) -> list[str]:
+    """Write the variables that a mapping names; arguments and errors as for `convert`."""
+    from caffe2tf.fill import fill
+
+    chosen: SideOptions = {"like": like}
+    for name, value in options.items():
+        if name in SideOptions.__annotations__:
+            chosen[name] = value  # type: ignore[literal-required]
+        elif value != with_defaults({})[name]:  # type: ignore[literal-required]
+            flag = name.replace("_", "-")
+            raise UsageError(f"--{flag} shapes a model, and --mapping only moves numbers")
+    if to is not None:
+        raise UsageError("--mapping writes .ckpt, .npz or .weights.h5, by the output's suffix")
+    if weights is None:
+        raise UsageError("--mapping moves numbers: name the WEIGHTS")
+    paths = [output] if isinstance(output, str | PathLike) else list(output)
+    targets = [Path(path) for path in paths]
+    return fill(net, weights, targets, mapping=mapping, overwrite=overwrite, **chosen)
 
 
 @dataclass(frozen=True)

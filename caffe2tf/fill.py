@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfcaffe.bind import bind
 from tfcaffe.errors import OutputError
+from tfcaffe.input import FileIdentity
 from tfcaffe.load import load_weights
 from tfcaffe.mapping.apply import to_variables
 from tfcaffe.mapping.resolve import Resolved
-from tfcaffe.mapping.sides import read_sides
+from tfcaffe.mapping.sides import AnyPath, SideOptions, read_sides
 from tfcaffe.output import check_writable, replacing_all
 from tfcaffe.variables.base import Variables
 from tfcaffe.variables.files import files_of, write_variables
-
-AnyPath = str | PathLike[str]
 
 
 def fill(
@@ -29,13 +27,8 @@ def fill(
     output: Sequence[Path],
     *,
     mapping: AnyPath,
-    like: AnyPath | None = None,
-    phase: Literal["TEST", "TRAIN"] = "TEST",
-    level: int = 0,
-    stage: Sequence[str] = (),
-    proto: Sequence[AnyPath] = (),
-    plugin: Sequence[AnyPath] = (),
     overwrite: bool = False,
+    **options: Unpack[SideOptions],
 ) -> list[str]:
     """Write variables with a caffemodel's numbers.
 
@@ -44,9 +37,9 @@ def fill(
         weights: `.caffemodel` or Caffe's `.h5`.
         output: `.ckpt`, `.npz` or `.weights.h5`.
         mapping: a file, or the name of a shipped mapping.
-        like: a file of the user's own model, whose names and structure are taken over.
-        phase, level, stage, proto, plugin: see `caffe2tf.load`.
         overwrite: whether outputs that exist may be replaced.
+        options: `tfcaffe.mapping.sides.SideOptions` has them all; `like` is a file of the user's
+            own model here, whose names and structure are taken over.
 
     Returns:
         Notes on what was decided, for people.
@@ -58,18 +51,11 @@ def fill(
     files = [file for mine in places.values() for file in mine]
     for file in files:
         check_writable(file, overwrite)
-    sides = read_sides(
-        mapping,
-        net,
-        like,
-        phase=phase,
-        level=level,
-        stage=stage,
-        proto=proto,
-        plugin=plugin,
-    )
-    found = load_weights(weights)
-    binding = bind(sides.plan, found)
+    like = options.pop("like", None)
+    named = [net, weights, *options.get("proto", ()), *options.get("plugin", ())]
+    inputs = [FileIdentity.of(Path(path)) for path in named]
+    sides = read_sides(mapping, net, like, **options)
+    binding = bind(sides.plan, load_weights(weights))
     resolved = sides.resolved()
     resolved.check()
     notes = [*sides.notes, *binding.notes]
@@ -83,8 +69,9 @@ def fill(
             for file, spot in zip(files_of(made), spots, strict=True):
                 if file != spot:
                     file.rename(spot)
-        if not found.unchanged():
-            raise OutputError(f"{found.path} changed while it was read; nothing written")
+        for identity in inputs:
+            if not identity.unchanged():
+                raise OutputError(f"{identity.path} changed meanwhile; nothing was written")
     return notes
 
 

@@ -6,7 +6,11 @@ import argparse
 from pathlib import Path
 
 from tfcaffe.cli import DONE, Console
-from tfcaffe.commands.mapping.options import add_layer_options, add_variable_options
+from tfcaffe.commands.mapping.options import (
+    add_layer_options,
+    add_variable_options,
+    side_options,
+)
 
 NAME = "convert"
 SUMMARY = "write a checkpoint's numbers as a caffemodel for a prototxt of yours, by a mapping"
@@ -44,23 +48,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> int:
     """Convert, and say what was decided."""
     from tf2caffe.convert import convert
-    from tfcaffe.quiet import quiet_tensorflow
+    from tfcaffe.quiet import set_environment
 
-    quiet_tensorflow()
+    set_environment()
     notes = convert(
         options.source,
         options.output,
         prototxt=options.prototxt,
         mapping=options.mapping,
         base=options.base,
-        like=options.like,
-        prefix=options.prefix,
-        ema=options.ema,
-        phase=options.phase,
-        level=options.level,
-        stage=options.stages,
-        proto=options.protos,
-        plugin=options.plugin,
+        **side_options(options),
         overwrite=options.overwrite,
     )
     for note in notes:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from typing import Unpack
 
-from tf2caffe.fill import AnyPath, fill
+from tf2caffe.fill import fill
 from tfcaffe.errors import UsageError
+from tfcaffe.mapping.sides import AnyPath, SideOptions
 
 
 def convert(
@@ -16,19 +16,19 @@ def convert(
     prototxt: AnyPath | None = None,
     mapping: AnyPath | None = None,
     base: AnyPath | None = None,
-    like: AnyPath | None = None,
-    prefix: str = "",
-    ema: bool = False,
-    phase: Literal["TEST", "TRAIN"] = "TEST",
-    level: int = 0,
-    stage: Sequence[str] = (),
-    proto: Sequence[AnyPath] = (),
-    plugin: Sequence[AnyPath] = (),
     overwrite: bool = False,
+    **options: Unpack[SideOptions],
 ) -> list[str]:
     """Fill a prototxt with the numbers of a checkpoint, by a mapping.
 
-    Args: see `tf2caffe.fill.fill`.
+    Args:
+        source: a TF1 or TF2 checkpoint's prefix, `.keras`, Keras's `.h5`, a SavedModel, `.npz`.
+        output: the caffemodel to be.
+        prototxt: the net that it is for.
+        mapping: a file, or the name of a shipped mapping.
+        base: a caffemodel whose numbers stay where the mapping says nothing.
+        overwrite: whether an output that exists may be replaced.
+        options: `tfcaffe.mapping.sides.SideOptions` has them all.
 
     Returns:
         Notes on what was decided, for people.
@@ -36,6 +36,7 @@ def convert(
     Raises:
         UsageError: no prototxt or mapping is given: whole networks cannot be converted yet.
         ConversionError: with the file and line; nothing is written then.
+        TypeError: there is no such option.
     """
     if prototxt is None or mapping is None:
         raise UsageError(
@@ -47,13 +48,6 @@ def convert(
         prototxt=prototxt,
         mapping=mapping,
         base=base,
-        like=like,
-        prefix=prefix,
-        ema=ema,
-        phase=phase,
-        level=level,
-        stage=stage,
-        proto=proto,
-        plugin=plugin,
         overwrite=overwrite,
+        **options,
     )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Unpack
 
 from tfcaffe.bind import bind
 from tfcaffe.errors import OutputError
@@ -13,10 +11,8 @@ from tfcaffe.files import caffemodel
 from tfcaffe.input import FileIdentity
 from tfcaffe.load import load_weights
 from tfcaffe.mapping.apply import to_layers
-from tfcaffe.mapping.sides import read_sides
-from tfcaffe.output import check_writable
-
-AnyPath = str | PathLike[str]
+from tfcaffe.mapping.sides import AnyPath, SideOptions, read_sides
+from tfcaffe.output import check_writable, replacing
 
 
 def fill(
@@ -26,15 +22,8 @@ def fill(
     prototxt: AnyPath,
     mapping: AnyPath,
     base: AnyPath | None = None,
-    like: AnyPath | None = None,
-    prefix: str = "",
-    ema: bool = False,
-    phase: Literal["TEST", "TRAIN"] = "TEST",
-    level: int = 0,
-    stage: Sequence[str] = (),
-    proto: Sequence[AnyPath] = (),
-    plugin: Sequence[AnyPath] = (),
     overwrite: bool = False,
+    **options: Unpack[SideOptions],
 ) -> list[str]:
     """Write a `.caffemodel` with a checkpoint's numbers.
 
@@ -44,10 +33,8 @@ def fill(
         prototxt: the net that it is for.
         mapping: a file, or the name of a shipped mapping.
         base: a caffemodel whose numbers stay where the mapping says nothing.
-        like, prefix, ema: how variables are named and chosen, see `read_sides`.
-        phase, level, stage: whose layers, by the net's include and exclude rules.
-        proto, plugin: forked layers' fields and types.
         overwrite: whether an output that exists may be replaced.
+        options: `tfcaffe.mapping.sides.SideOptions` has them all.
 
     Returns:
         Notes on what was decided, for people.
@@ -57,21 +44,12 @@ def fill(
     """
     output = Path(output)
     check_writable(output, overwrite)
-    sides = read_sides(
-        mapping,
-        prototxt,
-        checkpoint,
-        like=like,
-        prefix=prefix,
-        ema=ema,
-        phase=phase,
-        level=level,
-        stage=stage,
-        proto=proto,
-        plugin=plugin,
-    )
+    named = [prototxt, *options.get("proto", ()), *options.get("plugin", ())]
+    named += [] if base is None else [base]
+    inputs = [FileIdentity.of(Path(path)) for path in named]
+    sides = read_sides(mapping, prototxt, checkpoint, **options)
     assert sides.variables is not None
-    inputs = [FileIdentity.of(path) for path in sides.variables.files]
+    inputs += [FileIdentity.of(path) for path in sides.variables.files]
     notes = list(sides.notes)
     old = None
     if base is not None:
@@ -83,9 +61,9 @@ def fill(
         kept = [str(blob) for blob in (*resolved.lone_blobs, *resolved.left_blobs)]
         notes.append(f"{len(kept)} blobs keep what {base} has: {', '.join(kept[:5])}")
     layers = to_layers(resolved, sides.variables.entries, old)
-    caffemodel.write(output, layers, net_name=sides.plan.net.name, overwrite=overwrite)
-    for identity in inputs:
-        if not identity.unchanged():
-            output.unlink(missing_ok=True)
-            raise OutputError(f"{identity.path} changed while it was read; nothing written")
+    with replacing(output, overwrite) as place:
+        caffemodel.write(place, layers, net_name=sides.plan.net.name)
+        for identity in inputs:
+            if not identity.unchanged():
+                raise OutputError(f"{identity.path} changed meanwhile; nothing was written")
     return notes

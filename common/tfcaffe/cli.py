@@ -133,6 +133,12 @@ def _parser(prog: str, summary: str, commands: Sequence[ModuleType]) -> argparse
         parser.add_argument("--version", action="version", version=f"{prog} {version('tfcaffe')}")
     except PackageNotFoundError:
         parser.add_argument("--version", action="version", version=f"{prog} (not installed)")
+    _add(parser, prog, commands)
+    return parser
+
+
+def _add(parser: argparse.ArgumentParser, prog: str, commands: Sequence[ModuleType]) -> None:
+    """Commands below a parser; one with COMMANDS is a group of others."""
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in commands:
         sub = subparsers.add_parser(
@@ -143,25 +149,32 @@ def _parser(prog: str, summary: str, commands: Sequence[ModuleType]) -> argparse
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        command.add_arguments(sub)
-        group = sub.add_mutually_exclusive_group()
-        group.add_argument(
-            "-v",
-            "--verbose",
-            dest="verbosity",
-            action="store_const",
-            const=1,
-            default=0,
-            help="say more on stderr",
-        )
-        group.add_argument(
-            "-q",
-            "--quiet",
-            dest="verbosity",
-            action="store_const",
-            const=-1,
-            help="results and errors only",
-        )
-        sub.add_argument("--debug", action="store_true", help="show tracebacks")
-        sub.set_defaults(run=command.run)
-    return parser
+        if hasattr(command, "COMMANDS"):
+            _add(sub, prog, command.COMMANDS)
+        else:
+            command.add_arguments(sub)
+            _add_common(sub)
+            sub.set_defaults(run=command.run)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    """What every command takes."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "-v",
+        "--verbose",
+        dest="verbosity",
+        action="store_const",
+        const=1,
+        default=0,
+        help="say more on stderr",
+    )
+    group.add_argument(
+        "-q",
+        "--quiet",
+        dest="verbosity",
+        action="store_const",
+        const=-1,
+        help="results and errors only",
+    )
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Unpack
 
 from tfcaffe.bind import bind
 from tfcaffe.errors import MappingError
 from tfcaffe.load import load_weights
 from tfcaffe.mapping import apply
 from tfcaffe.mapping.resolve import Pair, Resolved
-from tfcaffe.mapping.sides import AnyPath, read_sides, shape_of
+from tfcaffe.mapping.sides import AnyPath, SideOptions, read_sides, shape_of
 from tfcaffe.terminal import table
 
 
@@ -76,14 +75,7 @@ def check(
     *,
     weights: AnyPath | None = None,
     checkpoint: AnyPath | None = None,
-    like: AnyPath | None = None,
-    prefix: str = "",
-    ema: bool = False,
-    phase: Literal["TEST", "TRAIN"] = "TEST",
-    level: int = 0,
-    stage: Sequence[str] = (),
-    proto: Sequence[AnyPath] = (),
-    plugin: Sequence[AnyPath] = (),
+    **options: Unpack[SideOptions],
 ) -> Check:
     """Hold a mapping against a net and, where they are given, weights and a checkpoint.
 
@@ -92,24 +84,12 @@ def check(
         net: the prototxt.
         weights: a caffemodel; that its blobs fit, and are the constants that they must be.
         checkpoint: a file of variables; that they fit, each in one place.
-        like, prefix, ema: how its variables are named and chosen, see `sides.read_sides`.
+        options: `SideOptions` has them all.
 
     Raises:
         ConversionError: a file is missing, damaged or wrong in itself.
     """
-    sides = read_sides(
-        mapping,
-        net,
-        checkpoint,
-        like=like,
-        prefix=prefix,
-        ema=ema,
-        phase=phase,
-        level=level,
-        stage=stage,
-        proto=proto,
-        plugin=plugin,
-    )
+    sides = read_sides(mapping, net, checkpoint, **options)
     found = sides.resolved()
     problems = [str(problem) for problem in found.problems]
     if not problems:

@@ -51,6 +51,11 @@ class Value:
     gates: str = ""
     forget_bias: float | None = None
 
+    @property
+    def unusual(self) -> bool:
+        """Whether it says more than a variable's name."""
+        return self != Value(self.place, self.variables)
+
 
 @dataclass(frozen=True)
 class Rule:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 from tfcaffe.load import load_net
 from tfcaffe.mapping.mapping_file import MappingFile, load_mapping
@@ -50,19 +50,32 @@ class Sides:
         return (*self.plan.net.notes, *(self.variables.notes if self.variables else ()))
 
 
+class SideOptions(TypedDict, total=False):
+    """Keyword options that say which layers and variables are meant, named like the flags.
+
+    like: a `.keras` of the same model, which names the variables of a `.weights.h5`.
+    prefix: only the variables below this scope, named without it.
+    ema: the numbers of the moving averages, where there are some (False).
+    phase, level, stage: whose layers, by the net's include and exclude rules ("TEST", 0, none).
+    proto: `.proto` files with a forked Caffe's fields.
+    plugin: Python files with layer types of one's own.
+    """
+
+    like: AnyPath | None
+    prefix: str
+    ema: bool
+    phase: Literal["TEST", "TRAIN"]
+    level: int
+    stage: Sequence[str]
+    proto: Sequence[AnyPath]
+    plugin: Sequence[AnyPath]
+
+
 def read_sides(
     mapping: AnyPath,
     net: AnyPath,
     variables: AnyPath | None = None,
-    *,
-    like: AnyPath | None = None,
-    prefix: str = "",
-    ema: bool = False,
-    phase: Literal["TEST", "TRAIN"] = "TEST",
-    level: int = 0,
-    stage: Sequence[str] = (),
-    proto: Sequence[AnyPath] = (),
-    plugin: Sequence[AnyPath] = (),
+    **options: Unpack[SideOptions],
 ) -> Sides:
     """Read all that a mapping is about; no numbers yet.
 
@@ -70,26 +83,31 @@ def read_sides(
         mapping: a file, or the name of a shipped mapping.
         net: the prototxt.
         variables: a checkpoint or another file of variables.
-        like: a `.keras` of the same model, which names the variables of a `.weights.h5`.
-        prefix: only the variables below this scope, named without it.
-        ema: the numbers of the moving averages, where there are some.
 
     Raises:
         ConversionError: one of them is missing, damaged or wrong.
+        TypeError: there is no such option.
     """
+    if unknown := options.keys() - SideOptions.__annotations__.keys():
+        raise TypeError(f"unexpected keyword argument {min(unknown)!r}; see SideOptions")
     read = load_mapping(str(mapping))
-    load_plugins([Path(path) for path in plugin])
-    protos = [Path(path) for path in proto]
-    plan = make_plan(load_net(net, phase=phase, level=level, stages=stage, protos=protos))
-    found = None if variables is None else open_variables(variables, like)
-    return Sides(read, plan, None if found is None else adapted(found, prefix, ema))
-
-
-def adapted(variables: Variables, prefix: str, ema: bool) -> Variables:
-    """`--prefix` and `--ema`."""
-    if ema:
-        variables = with_averages(variables)
-    return with_prefix(variables, prefix) if prefix else variables
+    load_plugins([Path(path) for path in options.get("plugin", ())])
+    layers = load_net(
+        net,
+        phase=options.get("phase", "TEST"),
+        level=options.get("level", 0),
+        stages=options.get("stage", ()),
+        protos=[Path(path) for path in options.get("proto", ())],
+    )
+    plan = make_plan(layers)
+    if variables is None:
+        return Sides(read, plan, None)
+    found = open_variables(variables, options.get("like"))
+    if options.get("ema"):
+        found = with_averages(found)
+    if options.get("prefix"):
+        found = with_prefix(found, options["prefix"])
+    return Sides(read, plan, found)
 
 
 def shape_of(shape: Shape) -> str:

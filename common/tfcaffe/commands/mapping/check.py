@@ -7,7 +7,12 @@ import json
 from pathlib import Path
 
 from tfcaffe.cli import ANSWER_IS_NO, DONE, Console
-from tfcaffe.commands.mapping.options import add_layer_options, add_mapping, add_variable_options
+from tfcaffe.commands.mapping.options import (
+    add_layer_options,
+    add_mapping,
+    add_variable_options,
+    side_options,
+)
 
 NAME = "check"
 SUMMARY = "print every pair with both shapes and the transform, and all that is left over"
@@ -39,14 +44,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         options.net,
         weights=options.weights,
         checkpoint=options.checkpoint,
-        like=options.like,
-        prefix=options.prefix,
-        ema=options.ema,
-        phase=options.phase,
-        level=options.level,
-        stage=options.stages,
-        proto=options.protos,
-        plugin=options.plugin,
+        **side_options(options),
     )
     console.result(json.dumps(found.to_json(), indent=1) if options.json else found.to_text())
     for note in found.notes:

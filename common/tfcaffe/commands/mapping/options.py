@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfcaffe.cli import ANSWER_IS_NO, DONE, Console
+
+if TYPE_CHECKING:
+    from tfcaffe.mapping.sides import SideOptions
 
 
 def add_mapping(parser: argparse.ArgumentParser) -> None:
@@ -58,3 +64,36 @@ def add_layer_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.py",
         help="a Python file with layer types of your own (repeatable)",
     )
+
+
+def add_recheck(parser: argparse.ArgumentParser) -> None:
+    """What an edited file is checked against at once."""
+    parser.add_argument("--net", type=Path, metavar="NET", help="check against this prototxt")
+    parser.add_argument("--checkpoint", type=Path, metavar="C", help="and against these variables")
+    add_variable_options(parser)
+    add_layer_options(parser)
+
+
+def recheck(options: argparse.Namespace, console: Console) -> int:
+    """`mapping check` of an edited file."""
+    from tfcaffe.mapping.check import check
+
+    found = check(
+        options.mapping, options.net, checkpoint=options.checkpoint, **side_options(options)
+    )
+    console.result(found.to_text())
+    return DONE if found.fits else ANSWER_IS_NO
+
+
+def side_options(options: argparse.Namespace) -> SideOptions:
+    """What `add_variable_options` and `add_layer_options` read."""
+    return {
+        "like": options.like,
+        "prefix": options.prefix,
+        "ema": options.ema,
+        "phase": options.phase,
+        "level": options.level,
+        "stage": options.stages,
+        "proto": options.protos,
+        "plugin": options.plugin,
+    }

@@ -1,0 +1,195 @@
+"""Changes of one entry in a mapping file that leave every other byte as it was.
+
+Text is spliced at the places that YAML's own nodes have, and the result is read again before it is
+written.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+
+from tfcaffe.errors import MappingError, UsageError
+from tfcaffe.mapping import shipped
+from tfcaffe.mapping.document import Listing, Node, Section, Text, parse, read_text
+from tfcaffe.mapping.mapping_file import MappingFile, Rule, parse_mapping
+from tfcaffe.output import replacing
+
+AnyPath = str | PathLike[str]
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
+_INDENT = "  "
+
+
+def set_entries(path: AnyPath, entries: Mapping[str, str]) -> MappingFile:
+    """Say what blobs are: by `LAYER.ROLE` a variable's name, or a value like `{constant: 0}`.
+
+    A layer that only patterns name gets an entry of its own, with all that they say of it.
+
+    Raises:
+        UsageError: a key that is no LAYER.ROLE; a shipped mapping.
+        MappingError: the file is wrong, or would be; it stays as it was then.
+    """
+    file = _file(path)
+    text = before = read_text(file)
+    for key, value in entries.items():
+        layer, found, role = key.rpartition(".")
+        if not (layer and found and role):
+            raise UsageError(f"{key}: write LAYER.ROLE, as conv1.weights")
+        text = _with_entry(text, file, layer, role, _value(value))
+    return _written(file, before, text)
+
+
+def ignore(path: AnyPath, *patterns: str) -> MappingFile:
+    """Leave variables out, by name or pattern.
+
+    Raises:
+        UsageError: a shipped mapping.
+        MappingError: the file is wrong, or would be; it stays as it was then.
+    """
+    file = _file(path)
+    text = before = read_text(file)
+    for pattern in patterns:
+        text = _with_ignored(text, file, pattern)
+    return _written(file, before, text)
+
+
+def quoted(text: str) -> str:
+    """A name as YAML has it: plain where that is safe."""
+    if _PLAIN.fullmatch(text):
+        return text
+    if text.isprintable():
+        return "'" + text.replace("'", "''") + "'"
+    return json.dumps(text, ensure_ascii=True)
+
+
+def _file(path: AnyPath) -> Path:
+    file = shipped.find(str(path))
+    if file.parent == shipped.folder() and not Path(path).is_file():
+        raise UsageError(
+            f"{path}: is a shipped mapping; copy it first: mapping show {path} > mine.yaml"
+        )
+    return file
+
+
+def _written(file: Path, before: str, text: str) -> MappingFile:
+    mapping = parse_mapping(text, file)
+    if text != before:
+        with replacing(file, overwrite=True) as place:
+            place.write_bytes(text.encode("utf-8"))
+    return mapping
+
+
+def _with_entry(text: str, file: Path, layer: str, role: str, value: str) -> str:
+    root = parse(text, str(file))
+    layers = root.get("layers")
+    key = layer.replace("{", "{{").replace("}", "}}")
+    entry = layers.get(key) if isinstance(layers, Section) else None
+    if isinstance(entry, Section):
+        old = entry.get(role)
+        if old is not None:
+            return text[: old.place.start] + value + text[_end(old) :]
+        return _with_key(text, entry, quoted(role), value)
+    roles = {**_by_patterns(parse_mapping(text, file), layer), role: value}
+    listed = ", ".join(f"{quoted(name)}: {said}" for name, said in roles.items())
+    if isinstance(layers, Section) and layers.items:
+        return _with_key(text, layers, quoted(key), f"{{{listed}}}")
+    if layers is None:
+        return _at_end(text, f"layers:\n{_INDENT}{quoted(key)}: {{{listed}}}")
+    raise MappingError(f"{layers.place}: `layers` holds keys and values")
+
+
+def _by_patterns(mapping: MappingFile, layer: str) -> dict[str, str]:
+    """What patterns say of a layer, role by role, as values of an exact entry."""
+    found: dict[str, str] = {}
+    for rule in mapping.rules:
+        values = None if rule.key.exact else rule.key.read(layer, "caffe")
+        if values is not None:
+            found |= {role: _rendered(rule, role, values) for role in rule.roles}
+    return found
+
+
+def _rendered(rule: Rule, role: str, values: Mapping[str, str]) -> str:
+    value = rule.roles[role]
+    names = [t.render(values, "tensorflow") for t in value.variables]
+    braces = [name.replace("{", "{{").replace("}", "}}") for name in names]
+    if len(braces) == 1 and not value.unusual:
+        return quoted(braces[0])
+    raise MappingError(
+        f"{value.place}: {rule.key.text!r} says more of {role!r} than a name; write an entry "
+        "of its own for this layer by hand"
+    )
+
+
+def _with_ignored(text: str, file: Path, pattern: str) -> str:
+    root = parse(text, str(file))
+    section = root.get("ignore")
+    if section is None or (isinstance(section, Text) and not section.value):
+        return _at_end(text, f"ignore:\n{_INDENT}variables: [{quoted(pattern)}]", section)
+    if not isinstance(section, Section):
+        raise MappingError(f"{section.place}: `ignore` holds keys and values")
+    listing = section.get("variables")
+    if listing is None:
+        return _with_key(text, section, "variables", f"[{quoted(pattern)}]")
+    if not isinstance(listing, Listing):
+        raise MappingError(f"{listing.place}: a list is wanted here")
+    if any(isinstance(item, Text) and item.value == pattern for item in listing.items):
+        return text
+    if text[listing.place.start] == "[":
+        end = listing.place.end - 1
+        comma = ", " if listing.items else ""
+        return text[:end].rstrip() + comma + quoted(pattern) + text[end:]
+    first = listing.items[0]
+    start = text.rfind("\n", 0, first.place.start) + 1
+    indent = text[start : text.index("-", start)]
+    return _after_line(text, _end(listing), f"{indent}- {quoted(pattern)}")
+
+
+def _with_key(text: str, section: Section, key: str, value: str) -> str:
+    """One more key at the end of a section, in its own style."""
+    if section.flow:
+        end = section.place.end - 1
+        comma = ", " if section.items else ""
+        return text[:end].rstrip() + comma + f"{key}: {value}" + text[end:]
+    first = section.items[0][0]
+    start = text.rfind("\n", 0, first.place.start) + 1
+    indent = " " * (first.place.start - start)
+    return _after_line(text, _end(section), f"{indent}{key}: {value}")
+
+
+def _at_end(text: str, lines: str, empty: Node | None = None) -> str:
+    if empty is not None:
+        raise MappingError(f"{empty.place}: is empty; remove the line")
+    newline = "\r\n" if "\r\n" in text else "\n"
+    gap = "" if text.endswith("\n") else newline
+    return text + gap + lines.replace("\n", newline) + newline
+
+
+def _after_line(text: str, at: int, line: str) -> str:
+    """A line behind the one that holds the character before `at`."""
+    newline = "\r\n" if "\r\n" in text else "\n"
+    end = text.find("\n", max(at - 1, 0))
+    if end < 0:
+        return text + newline + line + newline
+    return text[: end + 1] + line + newline + text[end + 1 :]
+
+
+def _end(node: Node) -> int:
+    """Behind the last character that a node really has (YAML counts what follows a block, too)."""
+    if isinstance(node, Text):
+        return node.place.end
+    if isinstance(node, Section):
+        if node.flow or not node.items:
+            return node.place.end
+        key, value = node.items[-1]
+        return max(key.place.end, _end(value))
+    return _end(node.items[-1]) if node.items else node.place.end
+
+
+def _value(text: str) -> str:
+    """A value as it is to stand in the file: a name is quoted, a mapping in braces stays."""
+    if text.startswith("{") and text.endswith("}") and ":" in text:
+        return text
+    return quoted(text.replace("{", "{{").replace("}", "}}"))
