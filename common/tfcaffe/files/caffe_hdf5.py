@@ -5,7 +5,6 @@ Source: net.cpp, ToHDF5 and CopyTrainedLayersFromHDF5.
 
 import mmap
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tfcaffe.errors import FileFormatError, OutputError, WeightsError
+from tfcaffe.files.hdf5 import check_dataset, is_hard_link, opened
 from tfcaffe.files.weights import Blob, Blobs, FloatArray, LayerBlobs, Shape, Weights, as_float32
 from tfcaffe.input import FileIdentity, map_file
 from tfcaffe.output import replacing
@@ -21,7 +21,6 @@ _ROOT = "data"
 _MAX_AXES = 32  # blob.hpp, kMaxBlobAxes
 _MAX_BLOBS = 1 << 10
 _MAX_DEPTH = 64  # slashes in a layer's name
-_MAX_DEFLATE = 1032  # how much larger than its bytes a compressed data set can be (zlib)
 
 
 def read(path: str | Path) -> Weights:
@@ -39,7 +38,7 @@ def read(path: str | Path) -> Weights:
     path = Path(path)
     identity, buffer = map_file(path)
     layers: dict[str, LayerBlobs] = {}
-    with _opened(path) as file:
+    with opened(path) as file:
         if not isinstance(file.get(_ROOT, getlink=True, default=None), h5py.HardLink) or (
             file.get(_ROOT, getclass=True) is not h5py.Group
         ):
@@ -89,26 +88,6 @@ def _write_layer(path: str | Path, root: Any, layer: LayerBlobs) -> None:
             group.create_dataset(str(index), data=as_float32(layer, index))
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """The file, with whatever HDF5 raises on damaged ones turned into our error."""
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except (
-        OSError,
-        RuntimeError,
-        KeyError,
-        ValueError,
-        TypeError,
-        OverflowError,
-        MemoryError,
-    ) as error:
-        raise FileFormatError(f"{path}: is damaged HDF5: {error}") from error
-
-
 def _layers(path: Path, root: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Layers' names and data sets. A group of groups only is the part of a name before a "/".
 
@@ -127,7 +106,7 @@ def _layers(path: Path, root: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         datasets, groups = {}, []
         for key in group:
             where = f"/{_ROOT}/{name}/{key}" if name else f"/{_ROOT}/{key}"
-            if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+            if not is_hard_link(group, key):
                 raise FileFormatError(f"{path}: {where} is a link; give a file without links")
             child = group[key]
             if isinstance(child, h5py.Group):
@@ -170,11 +149,7 @@ def _read_blob(identity: FileIdentity, buffer: mmap.mmap, where: str, dataset: A
         raise FileFormatError(f"{where}: holds {dtype}, not float16, float32 or float64")
     if len(shape) > _MAX_AXES:
         raise FileFormatError(f"{where}: has {len(shape)} axes, Caffe allows {_MAX_AXES}")
-    if dataset.external or dataset.is_virtual:
-        raise FileFormatError(f"{where}: lies in another file; give one that holds everything")
-    stored = dataset.id.get_storage_size()
-    if dataset.nbytes > stored * (_MAX_DEFLATE if dataset.chunks else 1):
-        raise FileFormatError(f"{where}: claims {dataset.nbytes} bytes where {stored} are stored")
+    check_dataset(where, dataset)
     offset = dataset.id.get_offset()
     if offset is None or dataset.chunks or dataset.file.userblock_size:
         return Blob(shape, partial(_read_values, identity, dataset.name))
@@ -190,7 +165,7 @@ def _view(buffer: mmap.mmap, shape: Shape, dtype: np.dtype[Any], offset: int) ->
 def _read_values(identity: FileIdentity, name: str) -> FloatArray:
     if not identity.unchanged():
         raise FileFormatError(f"{identity.path}: was changed while it was being read")
-    with _opened(identity.path) as file:
+    with opened(identity.path) as file:
         values: FloatArray = file[name][()]
     values.flags.writeable = False
     return values

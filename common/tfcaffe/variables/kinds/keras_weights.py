@@ -1,0 +1,145 @@
+"""Keras 3's `.weights.h5` and `.keras`, without Keras."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tfcaffe.errors import FileFormatError, UsageError
+from tfcaffe.files.hdf5 import opened
+from tfcaffe.variables.base import Array, Variable, Variables, gathered, some
+from tfcaffe.variables.h5tree import SIGNATURE, Group, Source, tree
+from tfcaffe.variables.keras_names import named
+from tfcaffe.variables.kinds import Items, Kind, Place
+from tfcaffe.variables.template import Template
+from tfcaffe.variables.zipped import Member, is_zip, members
+
+_WEIGHTS = "model.weights.h5"
+_CONFIG = "config.json"
+_ROOT = {"vars", "layers", "_layer_checkpoint_dependencies"}
+_MOST_CONFIG = 1 << 28
+
+
+def _takes(place: Place) -> bool:
+    if is_zip(place.head):
+        return _WEIGHTS in members(place.path)[1]
+    return place.head.startswith(SIGNATURE) and bool(
+        _ROOT & tree(Source.of(place.path)).groups.keys()
+    )
+
+
+def read(path: Path, like: Path | None = None) -> Variables:
+    """The variables under Keras's paths; of a bare weights file, those need `like`.
+
+    Raises:
+        UsageError: `like` is no `.keras`, or of another model.
+        FileFormatError: it is damaged.
+    """
+    source, config = _open(path)
+    root = tree(source)
+    kind = "a Keras model" if source.member else "a Keras weights file"
+    files, notes = [path], []
+    if not source.member and like is not None:
+        config = _like_config(path, root, like)
+        files.append(like)
+    elif not source.member:
+        notes.append(
+            "keyed by structure: variables are numbered in each layer; --like MODEL.keras has names"
+        )
+    if other := root.all_other():
+        notes.append(f"{some(other)}: no numbers, left out")
+    return gathered(path, kind, named(root, config), notes, files)
+
+
+def _open(path: Path) -> tuple[Source, Mapping[str, Any] | None]:
+    """The HDF5 file that holds the weights, and for a `.keras` the model's config."""
+    with path.open("rb") as file:
+        if not is_zip(file.read(4)):
+            return Source.of(path), None
+    _, found = members(path)
+    if _CONFIG not in found:
+        raise FileFormatError(f"{path}: has no {_CONFIG}; save the model again")
+    config = _parsed(found[_CONFIG])
+    member = found[_WEIGHTS]
+    return Source(path, member.span(), member), config
+
+
+def _parsed(member: Member) -> Mapping[str, Any]:
+    if member.size > _MOST_CONFIG:
+        raise FileFormatError(f"{member.where}: is far too long")
+    try:
+        with member.stream() as stream:
+            config = json.loads(stream.read())
+    except (ValueError, RecursionError) as error:
+        raise FileFormatError(f"{member.where}: is no JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise FileFormatError(f"{member.where}: is no model's config")
+    return config
+
+
+def _like_config(path: Path, root: Group, like: Path) -> Mapping[str, Any]:
+    """The config of `like`, if both files have one structure."""
+    if not like.is_file():
+        raise UsageError(f"--like {like}: there is no such file")
+    source, config = _open(like)
+    if config is None:
+        raise UsageError(f"--like {like}: only a .keras names variables; give one")
+    theirs = {data.place: data.shape for data in tree(source).all_data()}
+    for data in root.all_data():
+        if not data.place.startswith("/optimizer") and theirs.get(data.place) != data.shape:
+            raise UsageError(
+                f"--like {like}: is of another model than {path}: {data.place} has shape "
+                f"{data.shape} there and {theirs.get(data.place, 'is missing')} here"
+            )
+    return config
+
+
+def write(path: Path, items: Items, like: Path | None = None, keep: bool = False) -> list[str]:
+    """A weights file of the structure of `like`, with other numbers.
+
+    Raises:
+        UsageError: there is no `like`, or a name or shape is not one of its own.
+    """
+    if like is None:
+        raise UsageError(
+            f"{path}: is keyed by structure; give --like MODEL.keras or OLD.weights.h5"
+        )
+    model = Place.of(like)
+    if not _takes(model):
+        raise UsageError(f"--like {like}: is neither a .keras nor a .weights.h5 of Keras 3")
+    template = Template(read(like))
+    import h5py
+
+    source, _ = _open(like)
+    with h5py.File(path, "w") as file, opened(like, source.stream()) as old:
+        _structure(file, tree(source), old)
+        for name, array in items:
+            _store(file, *template.fit(name, array))
+        kept, notes = template.rest(keep)
+        for variable in kept:
+            _store(file, variable, variable.read())
+    return notes
+
+
+def _structure(file: Any, root: Group, old: Any) -> None:
+    """All groups with their attributes, and what holds no numbers."""
+    waiting = [root]
+    while waiting:
+        group = waiting.pop()
+        handle = file.require_group(group.place or "/")
+        for key, value in group.attributes.items():
+            handle.attrs[key] = value
+        for place in group.other:
+            file[place] = old[place][()]
+        waiting += group.groups.values()
+
+
+def _store(file: Any, variable: Variable, array: Array) -> None:
+    dataset = file.create_dataset(variable.key, data=array)
+    if variable.dtype == "bfloat16":
+        dataset.attrs["dtype"] = "bfloat16"
+
+
+KIND = Kind(_takes, read, ".weights.h5", write)
