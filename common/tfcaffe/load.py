@@ -48,7 +48,8 @@ def load_net(
     kept = phases.filter_file(file, phase, level, stages)
     if not kept.net.layer:
         raise FileFormatError(f"{net}: no layer is left in phase {phase}")
-    return nets.from_message(kept.net, kept.lines, str(net), kept.notes)
+    left_out = [nets.layer_of(*entry) for entry in phases.left_out(file, kept)]
+    return nets.from_message(kept.net, kept.lines, str(net), kept.notes, left_out)
 
 
 def load_weights(path: str | PathLike[str]) -> Weights:

@@ -51,6 +51,13 @@ def filter_file(file: NetFile, phase: Phase, level: int = 0, stages: Sequence[st
     return replace(file, net=net, lines=lines)
 
 
+def left_out(file: NetFile, kept: NetFile) -> list[tuple[Any, int | None]]:
+    """The layers, with their lines, that `filter_file` took from `file` to make `kept`."""
+    stay = set(_kept(file.net, kept.net.state))
+    entries = enumerate(zip(file.net.layer, file.lines, strict=True))
+    return [entry for i, entry in entries if i not in stay]
+
+
 def _kept(net: Any, state: Any) -> list[int]:
     return [i for i, layer in enumerate(net.layer) if _is_included(layer, state)]
 
