@@ -70,13 +70,21 @@ class Net:
         }
         for name in names:
             if name not in versions:
-                near = difflib.get_close_matches(name, versions, n=3) or sorted(versions)[:5]
-                raise UsageError(f"{self.path} has no blob {name!r} (near: {', '.join(near)})")
+                raise UsageError(f"{self.path} has no blob {name!r} ({self._hint(name)})")
         needed = self._ancestors(versions[name].layer for name in names)
         cut = self.with_layers(la for i, la in enumerate(self.layers) if i in needed)
         moved = {old: new for new, old in enumerate(sorted(needed))}
         wanted = {n: Ref(moved[versions[n].layer], versions[n].top) for n in names}
         return replace(cut, outputs=tuple(wanted.items()))
+
+    def _hint(self, name: str) -> str:
+        """Which blobs may be meant by the name of none."""
+        tops = {la.name: ", ".join(map(repr, la.tops)) for la in self.layers}
+        if tops.get(name):
+            return f"this is a layer, whose top is {tops[name]}"
+        blobs = {top for la in self.layers for top in la.tops}
+        near = difflib.get_close_matches(name, blobs, n=3) or sorted(blobs)[:5]
+        return f"near: {', '.join(near)}"
 
     def consumers(self) -> dict[Ref, list[int]]:
         """Which layers read each version of a blob."""

@@ -86,8 +86,8 @@ def spare_inputs(outputs: Sequence[Path], inputs: Sequence[Any]) -> None:
         OutputError: naming the output.
     """
     sources = [Path(source) for source in inputs if isinstance(source, str | PathLike)]
-    for source in filter(Path.exists, sources):
-        for path in filter(Path.exists, outputs):
+    for source in filter(os.path.exists, sources):  # False, too, for names that no system has
+        for path in filter(os.path.exists, outputs):
             if path.samefile(source) or _resolve(path) in _resolve(source).parents:
                 raise OutputError(f"{path}: is also an input; name another output")
 

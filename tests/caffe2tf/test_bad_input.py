@@ -106,7 +106,7 @@ def test_weights_that_lack_layers(refused: Refused, tmp_path: Path) -> None:
     blobs = {"c": [np.ones((3, 2, 3, 3), np.float32), np.ones(3, np.float32)]}
     write_weights(tmp_path / "part.caffemodel", blobs)
     message = refused("net.prototxt", "part.caffemodel", "-o", "out.npz")
-    expect(message, "lacks", "'ip' (InnerProduct, line 3): weights, bias")
+    expect(message, "lacks", "'ip' (InnerProduct, line 4): weights, bias")
 
 
 def test_shapes_that_disagree(refused: Refused, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ NETS = {
     "empty": ("", "is empty"),
     "blank": (" \n\n", "is empty"),
     "comment only": ("# nothing", "no layers"),
-    "truncated": (NET[:-20], "net2.prototxt:3"),
+    "truncated": (NET[:-20], "net2.prototxt:4"),
     "no such field": ("layer { name: 'a' kernel: 3 }", "no field 'kernel'"),
     "no such value": (data(1, 3, 4, 4) + "layer { include { phase: NEVER } }", "'NEVER'"),
     "number expected": (data(1, 3, 4, 4).replace("dim: 1", "dim: x"), "'x'"),
@@ -320,7 +320,7 @@ OPTIONS = {
         "data=2,2,5,4",
         "already",
     ),
-    "shape of TensorFlow": (["--input-shape", "data=1,5,4,2"], "[3, 2, 3, 3]", "N,C,H,W"),
+    "shape of other channels": (["--input-shape", "data=1,5,5,4"], "[3, 2, 3, 3]", "N,C,H,W"),
     "shape with 0": (["--input-shape", "data=0,2,5,4"], "NAME=N,C,H,W"),
     "shape of letters": (["--input-shape", "data=a"], "NAME=N,C,H,W"),
     "shape of no input": (["--input-shape", "image=1,2,5,4"], "'image'", "data"),
