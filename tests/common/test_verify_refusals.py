@@ -112,4 +112,4 @@ def test_files_in_another_order(
     files = {"net": small.net, "weights": small.weights, "model": small.model}
     assert main(["verify", *(str(files[name]) for name in order.split())]) == 2
     message = capsys.readouterr().err
-    assert "which comes last" in message or "(a caffemodel?), not a prototxt" in message
+    assert "which comes last" in message or "the weights come second" in message
