@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,20 @@ EXAMPLE = (
 )
 
 
+# Said here as well as where they are registered, so that `--help` need not import those.
+FORMATS = {
+    "keras": ".keras",
+    "savedmodel": "",
+    "frozen": ".pb",
+    "tflite": ".tflite",
+    "checkpoint": ".ckpt",
+    "keras-weights": ".weights.h5",
+    "hdf5": ".h5",
+    "npz": ".npz",
+}
+_SUFFIXES = ", ".join(suffix or "none (a SavedModel)" for suffix in FORMATS.values())
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("net", metavar="NET", help="prototxt; `-` for the one in the caffemodel")
@@ -39,9 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=Path,
         metavar="OUT",
-        help="what to write (repeatable); the suffix says the format",
+        help="what to write (repeatable); its suffix says the format: " + _SUFFIXES,
     )
-    parser.add_argument("--to", metavar="FORMAT", help="the format, over what the suffix says")
+    parser.add_argument(
+        "--to",
+        metavar="FORMAT",
+        help="the format, over what the suffix says: " + ", ".join(FORMATS),
+    )
     add_net_options(parser)
     parser.add_argument(
         "--batch",
@@ -50,12 +69,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a fixed batch size, or `any` (default: any where the net allows)",
     )
     parser.add_argument(
-        "--outputs", metavar="BLOB,...", default="", help="cut the net at these blobs"
+        "--outputs",
+        action="append",
+        default=[],
+        metavar="BLOB,...",
+        help="cut the net at these blobs, which become its answers",
     )
-    parser.add_argument("--mean", metavar="M", help="build in: subtract a mean (file or values)")
+    parser.add_argument(
+        "--mean",
+        metavar="M",
+        help="build in: subtract a mean (.binaryproto, .npy, or values: 104,117,123)",
+    )
     parser.add_argument("--scale", type=float, metavar="S", help="build in: then a factor")
     parser.add_argument(
-        "--channel-order", choices=("bgr", "rgb"), help="build in: what the model is fed"
+        "--channel-order",
+        choices=("bgr", "rgb"),
+        help="build in: rgb takes RGB images where the net wants BGR",
     )
     parser.add_argument(
         "--keep-scale", action="store_true", help="leave a Scale apart from its BatchNorm"
@@ -145,7 +174,7 @@ def _net_options(options: argparse.Namespace) -> Options:
         "stage": options.stages,
         "input_shape": parse_shapes(options.input_shapes) or None,
         "batch": options.batch,
-        "outputs": tuple(name for name in options.outputs.split(",") if name),
+        "outputs": _blobs(options.outputs),
         "mean": options.mean,
         "scale": options.scale,
         "channel_order": options.channel_order,
@@ -154,3 +183,15 @@ def _net_options(options: argparse.Namespace) -> Options:
         "proto": options.protos,
         "plugin": options.plugin,
     }
+
+
+def _blobs(texts: Sequence[str]) -> list[str]:
+    """`conv,fc` as ["conv", "fc"].
+
+    Raises:
+        UsageError: a name is empty.
+    """
+    names = [name for text in texts for name in text.split(",")]
+    if "" in names:
+        raise UsageError(f"--outputs {' '.join(texts)}: a blob's name is empty")
+    return names

@@ -19,7 +19,7 @@ from tfcaffe.errors import OutputError, UsageError, naming
 from tfcaffe.input import FileIdentity
 from tfcaffe.load import CARRIED
 from tfcaffe.mapping.sides import SideOptions
-from tfcaffe.output import check_writable, replacing_all
+from tfcaffe.output import check_writable, replacing_all, spare_inputs
 from tfcaffe.progress import Watch, unwatched
 
 log = logging.getLogger("caffe2tf")
@@ -148,7 +148,7 @@ class Conversion:
         named = [weights, options.get("mean"), *plugins, *protos]
         named += [] if str(net) == CARRIED else [net]
         inputs = [path for path in named if isinstance(path, str | PathLike)]
-        _spare_inputs(targets, inputs)
+        spare_inputs([path for target in targets for path in target.files], inputs)
         identities = [FileIdentity.of(Path(path)) for path in filter(os.path.isfile, inputs)]
         return cls(read_source(net, weights, **options), targets, identities, overwrite)
 
@@ -180,12 +180,3 @@ class Conversion:
             log.debug("%s: %s bytes, %d layers with blobs", weights.path, f"{size:,}", count)
         if self.needs_tensorflow:
             log.debug("TensorFlow %s, Keras %s", version("tensorflow"), version("keras"))
-
-
-def _spare_inputs(targets: Sequence[formats.Target], inputs: Sequence[AnyPath]) -> None:
-    """Refuse an output that would overwrite what it is made from, however it is spelled."""
-    outputs = [path for target in targets for path in target.files]
-    for path in filter(os.path.exists, outputs):
-        for source in filter(os.path.exists, inputs):
-            if path.samefile(source):
-                raise OutputError(f"{path}: is also an input; name another output")

@@ -9,7 +9,7 @@ def batch_norm_scales(plan: Plan) -> dict[int, int]:
     """The Scale layers that merge into a BatchNorm: its number by theirs.
 
     The Scale must be the only reader of the BatchNorm's top, which is not an output, and scale
-    per channel with a blob of its own.
+    per channel with a blob of its own; the BatchNorm must use its stored statistics.
     """
     consumers = plan.net.consumers()
     outputs = {ref for _, ref in plan.net.outputs}
@@ -23,6 +23,8 @@ def batch_norm_scales(plan: Plan) -> dict[int, int]:
         alone = consumers[source] == [i] and source not in outputs
         shape = entry.bottoms[0].shape
         per_channel = entry.family.span(layer, shape, None) == (1, 2)  # type: ignore[attr-defined]
-        if before.layer.type == "BatchNorm" and alone and per_channel:
+        if not (before.layer.type == "BatchNorm" and alone and per_channel):
+            continue
+        if not before.family.of_batch(before.layer):  # type: ignore[attr-defined]
             merged[i] = source.layer
     return merged

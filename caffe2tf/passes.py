@@ -128,14 +128,27 @@ def check_weight_decay(net: Net, weight_decay: float) -> None:
 
 
 def training_notes(net: Net, phase: str) -> list[str]:
-    """What a model of a TRAIN net does otherwise than Caffe's net, outside training."""
+    """What a model of a TRAIN net does otherwise than Caffe's net, outside training.
+
+    And what it does in inference that others do in training only.
+    """
+    own = [
+        repr(layer.name)
+        for layer in net.layers
+        if layer.type == "BatchNorm" and registry()["BatchNorm"].of_batch(layer)  # type: ignore[attr-defined]
+    ]
+    notes = [
+        "use_global_stats: false, so that the answer to a sample depends on the batch it is in, as "
+        f"in Caffe; remove the field to use the stored statistics ({', '.join(own)})"
+    ]
     names = [repr(layer.name) for layer in net.layers if differs_in_training(layer)]
     if phase != "TRAIN" or not names:
-        return []
+        return notes if own else []
     return [
+        *(notes if own else []),
         "phase TRAIN: this is a model to train: BatchNorm uses the batch's statistics and Dropout "
         "drops when it is called with training=True only; its inference is that of phase TEST "
-        f"({', '.join(names)})"
+        f"({', '.join(names)})",
     ]
 
 

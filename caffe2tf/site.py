@@ -16,6 +16,7 @@ from tfcaffe.layers.base import Param
 from tfcaffe.layout import Layout, Pattern, contiguous, steps
 from tfcaffe.names import escape
 from tfcaffe.net import Layer
+from tfcaffe.plugins import table
 
 Tensor = Any
 Weights = Mapping[str, np.ndarray]
@@ -23,7 +24,7 @@ Builder = Callable[["Site", Sequence[Tensor]], "Tensor | list[Tensor]"]
 
 _TRAINING = ("_initializer", "_regularizer")  # arguments that do not change what is computed
 _ANY_RANK = ("Dense", "Embedding")  # Keras layers that one input's rank does not bind
-_BUILDERS: dict[str, Builder] = {}
+_BUILDERS: dict[str, Builder] = table()
 
 
 def builds(*types: str) -> Callable[[Builder], Builder]:

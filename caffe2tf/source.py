@@ -9,7 +9,7 @@ from typing import Unpack
 
 from caffe2tf.options import AnyPath, Options, with_defaults
 from caffe2tf.passes import check_weight_decay, prepare, training_notes
-from tfcaffe.bind import Binding, bind
+from tfcaffe.bind import Binding, BlobShapeError, bind
 from tfcaffe.errors import UsageError
 from tfcaffe.files.weights import Weights
 from tfcaffe.load import load_net, load_weights
@@ -64,7 +64,14 @@ def read_source(net: AnyPath, weights: AnyPath | None, **options: Unpack[Options
     plan = make_plan(prepare(read, given["outputs"]), given["input_shape"], batch)
     preprocessing = Preprocessing.make(plan, given["mean"], given["scale"], given["channel_order"])
     found = None if weights is None else load_weights(weights)
-    binding = None if found is None else bind(plan, found)
+    try:
+        binding = None if found is None else bind(plan, found)
+    except BlobShapeError as error:
+        if not given["input_shape"]:
+            raise
+        raise BlobShapeError(
+            f"{error} Or is --input-shape wrong? It is Caffe's: N,C,H,W"
+        ) from error
     return Source(
         plan,
         binding,

@@ -19,6 +19,8 @@ import tf2caffe
 from caffe2tf import command
 from prototxts import data, layer
 from tfcaffe.commands import SHARED
+from tfcaffe.commands import verify as verify_command
+from tfcaffe.verify import Options as VerifyOptions
 
 NET = data(1, 3, 4, 4) + layer("ReLU", "data", "y")
 COMMANDS = [
@@ -45,18 +47,31 @@ def test_options_can_be_looked_up(function: Callable[..., Any]) -> None:
     assert "Raises:" in (function.__doc__ or "")
 
 
-def test_every_option_is_documented() -> None:
-    words = set(re.findall(r"\w+", (caffe2tf.Options.__doc__ or "")))
-    assert words >= caffe2tf.Options.__annotations__.keys()
+@pytest.mark.parametrize("options", [caffe2tf.Options, VerifyOptions], ids=["convert", "verify"])
+def test_every_option_is_documented(options: type[Any]) -> None:
+    words = set(re.findall(r"\w+", (options.__doc__ or "")))
+    assert words >= options.__annotations__.keys()
 
 
 def test_every_option_is_a_flag() -> None:
     """And the other way round."""
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
-    flags = {o[2:].replace("-", "_") for a in parser._actions for o in a.option_strings[-1:]}
     options = caffe2tf.Options.__annotations__.keys()
-    assert flags - {"help"} == options | {"output", "to", "overwrite"}
+    assert flags(parser) == options | {"output", "to", "overwrite"}
+
+
+def test_every_option_of_verify_is_a_flag() -> None:
+    parser = argparse.ArgumentParser()
+    verify_command.add_arguments(parser)
+    options = VerifyOptions.__annotations__.keys() - {"record"}
+    assert flags(parser) == options | {"dump", "report", "overwrite", "json"}
+
+
+def flags(parser: argparse.ArgumentParser) -> set[str]:
+    """The long names of a command's options, as Python's keywords."""
+    found = {o[2:].replace("-", "_") for a in parser._actions for o in a.option_strings[-1:]}
+    return found - {"help"}
 
 
 @pytest.mark.parametrize("name", ["convert", "load"])

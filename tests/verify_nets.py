@@ -23,7 +23,7 @@ from tfcaffe.oracle.pycaffe import Caffe
 from tfcaffe.plan import make_plan
 from tfcaffe.twin import ASSETS, FIELD, MEMBER
 from tfcaffe.verify import Report, verify
-from tfcaffe.verify.job import Mode
+from tfcaffe.verify.options import Mode
 
 Array = NDArray[np.float32]
 MODES: list[Mode] = ["chained", "isolated"]

@@ -21,6 +21,8 @@ def batch_norm(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
     and freeze nothing; the Scale's may. Source: batch_norm_layer.cpp.
     """
     x, scale = bottoms[0], site.merged
+    if site.family.of_batch(site.layer):
+        return _by_its_own_statistics(site, x)
     affine = {} if scale is None else {r: scale.weight(r) for r in _AFFINE if scale.has(r)}
     free = scale is None or is_trainable(scale.planned)
     fixed = site.options.HasField("use_global_stats") and site.options.use_global_stats
@@ -41,6 +43,17 @@ def batch_norm(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
         trainable=free and not fixed,
         **({} if scale is None else training(scale, gamma="gamma", beta="beta")),
     )
+
+
+def _by_its_own_statistics(site: Site, x: Tensor) -> Tensor:
+    """(x - mean) / sqrt(variance + eps) with the mean and variance of the batch."""
+    dims = tuple(d for d in range(len(x.shape)) if d != site.bottom.dim(1))
+    mean = site.op(site.ops.mean, x, axis=dims, keepdims=True)
+    centred = site.op(site.ops.subtract, x, mean)  # Subtract would take the mean's batch of 1
+    squares = site.add("Multiply", centred, centred)
+    variance = site.op(site.ops.mean, squares, axis=dims, keepdims=True)
+    variance = site.add("Rescaling", variance, scale=1.0, offset=site.options.eps)
+    return site.op(site.ops.divide, centred, site.op(site.ops.sqrt, variance))
 
 
 @builds("LRN")

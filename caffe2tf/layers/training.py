@@ -38,10 +38,16 @@ def training(site: Site, **roles: str) -> dict[str, Any]:
 
 
 def _initializer(site: Site, param: Param) -> Any:
-    """Draws as Caffe's filler; None where the net names none, and Keras's own is better than 0."""
+    """Draws as Caffe's filler; where the net names none, Caffe's own zeros if there are weights.
+
+    Keras draws a model's variables anew when it loads the file, which under JAX takes long. None
+    stands for Keras's initialiser, which is better than zeros where there are no weights.
+    """
     made = site.keras.initializers
     if not (param.filler and site.options.HasField(param.filler)):
-        return made.Constant(_UNSAID[param.role]) if param.role in _UNSAID else None
+        if param.role in _UNSAID:
+            return made.Constant(_UNSAID[param.role])
+        return None if site.caffe_weight(param.role) is None else made.Zeros()
     filler = getattr(site.options, param.filler)
     if filler.type == "constant":
         return made.Constant(filler.value)

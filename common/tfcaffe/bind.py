@@ -22,6 +22,10 @@ Array = NDArray[np.float32]
 _Read = Callable[[], Array]
 
 
+class BlobShapeError(WeightsError):
+    """A blob of another shape than the net wants."""
+
+
 @dataclass(frozen=True)
 class Binding:
     """The numbers of every layer of a plan, read when they are asked for.
@@ -99,7 +103,7 @@ def _check_count(
 def _check_shape(entry: PlannedLayer, found: LayerBlobs, j: int, weights: Weights) -> None:
     param = entry.params[j]
     if not found.blobs.items[j].fits(param.shape):
-        raise WeightsError(
+        raise BlobShapeError(
             f"{weights.path}: blob {param.role or 'factor'!r} of {entry.layer} has the shape "
             f"{list(found.blobs.items[j].shape)}, the net wants {list(param.shape)}; are these "
             "weights of another net?"

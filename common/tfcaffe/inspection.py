@@ -77,7 +77,7 @@ def facts_and_notes(
     if kind is FileKind.TENSORFLOW:
         raise UnsupportedError(
             f"{file}: is TensorFlow's; inspect reads Caffe's files only so far: "
-            "a prototxt, a caffemodel or Caffe's .h5"
+            f"a prototxt, a caffemodel or Caffe's .h5. {_other_ways(Path(file))}"
         )
     if kind is FileKind.WEIGHTS:
         if weights is not None:
@@ -91,6 +91,18 @@ def facts_and_notes(
     if loaded is not None:
         notes += bind(found.plan, _without_gaps(loaded, found)).notes
     return describe(found, loaded), notes
+
+
+def _other_ways(path: Path) -> str:
+    """What looks into a file of TensorFlow's."""
+    verify = "`verify` compares a model with its Caffe net"
+    if path.is_dir():
+        return f"{verify}; `saved_model_cli show --all --dir {path}` shows its signatures"
+    if not path.exists():  # a checkpoint's prefix
+        return f'`tf.train.list_variables("{path}")` lists its variables'
+    if path.suffix == ".keras":
+        return f'{verify}; `keras.saving.load_model("{path}").summary()` lists its layers'
+    return verify
 
 
 def describe(found: Survey, weights: Weights | None = None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Literal
 from tfcaffe import net as nets
 from tfcaffe.errors import FileFormatError, NetError, UsageError
 from tfcaffe.files import caffe_hdf5, caffemodel, phases, prototxt, schema
-from tfcaffe.files.file_kind import is_hdf5
+from tfcaffe.files.file_kind import FileKind, file_kind, is_hdf5
 from tfcaffe.files.weights import Weights
 from tfcaffe.net import Net
 
@@ -31,7 +31,7 @@ def load_net(
     Raises:
         FileFormatError, NetError: see `prototxt.read`.
         UnsupportedError: a carried net with fields that forks disagree on.
-        UsageError: `-` without weights.
+        UsageError: `-` without weights; a file of another kind.
     """
     if str(net) == CARRIED:
         if weights is None:
@@ -44,19 +44,37 @@ def load_net(
         except NetError:
             message = phases.filter_net(message, phase, level, stages)
             return nets.from_message(message, path=str(weights))
+    kind = file_kind(Path(net))
+    if kind is FileKind.TENSORFLOW:
+        raise UsageError(f"{net}: is a TensorFlow file, where the Caffe net's prototxt is wanted")
+    if kind is FileKind.WEIGHTS:
+        raise UsageError(
+            f"{net}: is binary, as weights are, where the net's prototxt is wanted; the weights "
+            "come second, and `-` before them stands for the net that a caffemodel carries"
+        )
     file = prototxt.read(Path(net), schema=schema.load(tuple(protos)))
     kept = phases.filter_file(file, phase, level, stages)
     if not kept.net.layer:
-        raise FileFormatError(f"{net}: no layer is left in phase {phase}")
-    return nets.from_message(kept.net, kept.lines, str(net), kept.notes)
+        state = ", ".join([f"phase {phase}", f"level {level}", *(f"stage {s}" for s in stages)])
+        raise FileFormatError(
+            f"{net}: no layer is left in {state}; its include and exclude rules choose by --phase, "
+            "--level and --stage"
+        )
+    left_out = [nets.layer_of(*entry) for entry in phases.left_out(file, kept)]
+    notes = [*kept.notes, *phases.unheard(file.net, level, stages)]
+    return nets.from_message(kept.net, kept.lines, str(net), notes, left_out)
 
 
 def load_weights(path: str | PathLike[str]) -> Weights:
     """The weights of a `.caffemodel` or a Caffe `.h5`, told apart by content.
 
     Raises:
-        UsageError: there is no such file.
+        UsageError: there is no such file; it is one of TensorFlow's.
         FileFormatError: it is neither, or is damaged.
     """
     path = Path(path)
+    if file_kind(path) is FileKind.TENSORFLOW:
+        raise UsageError(
+            f"{path}: is a TensorFlow file, where Caffe's weights (.caffemodel or .h5) are wanted"
+        )
     return caffe_hdf5.read(path) if is_hdf5(path) else caffemodel.read(path)

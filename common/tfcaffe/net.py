@@ -70,13 +70,21 @@ class Net:
         }
         for name in names:
             if name not in versions:
-                near = difflib.get_close_matches(name, versions, n=3) or sorted(versions)[:5]
-                raise UsageError(f"{self.path} has no blob {name!r} (near: {', '.join(near)})")
+                raise UsageError(f"{self.path} has no blob {name!r} ({self._hint(name)})")
         needed = self._ancestors(versions[name].layer for name in names)
         cut = self.with_layers(la for i, la in enumerate(self.layers) if i in needed)
         moved = {old: new for new, old in enumerate(sorted(needed))}
         wanted = {n: Ref(moved[versions[n].layer], versions[n].top) for n in names}
         return replace(cut, outputs=tuple(wanted.items()))
+
+    def _hint(self, name: str) -> str:
+        """Which blobs may be meant by the name of none."""
+        tops = {la.name: ", ".join(map(repr, la.tops)) for la in self.layers}
+        if tops.get(name):
+            return f"this is a layer, whose top is {tops[name]}"
+        blobs = {top for la in self.layers for top in la.tops}
+        near = difflib.get_close_matches(name, blobs, n=3) or sorted(blobs)[:5]
+        return f"near: {', '.join(near)}"
 
     def consumers(self) -> dict[Ref, list[int]]:
         """Which layers read each version of a blob."""
@@ -98,25 +106,39 @@ class Net:
 
 
 def from_message(
-    message: Any, lines: Sequence[int | None] = (), path: str = "<net>", notes: Sequence[str] = ()
+    message: Any,
+    lines: Sequence[int | None] = (),
+    path: str = "<net>",
+    notes: Sequence[str] = (),
+    left_out: Sequence[Layer] = (),
 ) -> Net:
     """A net of a V2 NetParameter that has been filtered for its phase.
 
     Args:
         lines: the line of each layer, where known.
+        left_out: layers that the filter took away, for messages.
 
     Raises:
         NetError: unknown bottoms, or a top that is already there.
     """
-    layers = [
-        Layer(m.name, m.type, tuple(m.bottom), tuple(m.top), m, line)
-        for m, line in zip(message.layer, lines or [None] * len(message.layer), strict=True)
-    ]
-    return wire(layers, name=message.name, path=path, notes=tuple(notes))
+    layers = map(layer_of, message.layer, lines or [None] * len(message.layer))
+    return wire(layers, name=message.name, path=path, notes=tuple(notes), left_out=left_out)
+
+
+def layer_of(message: Any, line: int | None) -> Layer:
+    """The layer of a LayerParameter that begins at `line`."""
+    return Layer(
+        message.name, message.type, tuple(message.bottom), tuple(message.top), message, line
+    )
 
 
 def wire(
-    layers: Iterable[Layer], *, name: str = "", path: str = "<net>", notes: tuple[str, ...] = ()
+    layers: Iterable[Layer],
+    *,
+    name: str = "",
+    path: str = "<net>",
+    notes: tuple[str, ...] = (),
+    left_out: Sequence[Layer] = (),
 ) -> Net:
     """Connect layers by blob names, under Caffe's rules.
 
@@ -137,7 +159,9 @@ def wire(
         refs = []
         for bottom in layer.bottoms:
             if bottom not in latest:
-                raise NetError(_unknown_bottom(path, layer, bottom, layers[i + 1 :], latest))
+                raise NetError(
+                    _unknown_bottom(path, layer, bottom, layers[i + 1 :], left_out, latest)
+                )
             refs.append(latest[bottom])
             unread.pop(latest[bottom], None)
         for t, top in enumerate(layer.tops):
@@ -163,7 +187,12 @@ def wire(
 
 
 def _unknown_bottom(
-    path: str, layer: Layer, bottom: str, later: Sequence[Layer], known: Iterable[str]
+    path: str,
+    layer: Layer,
+    bottom: str,
+    later: Sequence[Layer],
+    left_out: Sequence[Layer],
+    known: Iterable[str],
 ) -> str:
     maker = next((la for la in later if bottom in la.tops), None)
     if maker is not None:
@@ -171,6 +200,19 @@ def _unknown_bottom(
             f"{path}: bottom {bottom!r} of {layer} is only made by the later {maker}; Caffe runs "
             "layers in order, so move it up (a cycle cannot be converted)"
         )
+    maker = next((la for la in left_out if bottom in la.tops), None)
+    if maker is not None:
+        message = maker.message
+        rules = [f"include {{ {_line(rule)} }}" for rule in message.include]
+        rules += [f"exclude {{ {_line(rule)} }}" for rule in message.exclude]
+        return (
+            f"{path}: {layer} reads the blob {bottom!r}, which only {maker} makes, and that is "
+            f"left out here: {' '.join(rules)}; choose with --phase, --level and --stage"
+        )
     near = difflib.get_close_matches(bottom, known, n=3)
     hint = f"; near: {', '.join(near)}" if near else ""
     return f"{path}: {layer} reads the blob {bottom!r}, which no layer makes{hint}"
+
+
+def _line(message: Any) -> str:
+    return " ".join(str(message).split())

@@ -12,12 +12,15 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from tfcaffe.errors import OutputError
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SAVED_MODEL = "saved_model.pb"
+DUMP_INDEX = "index.json"  # beside the `.npy` files of `verify --dump`
 
 
 def check_writable(path: str | Path, overwrite: bool = False, *, directory: bool = False) -> None:
@@ -58,11 +61,35 @@ def _check_old(path: str | Path, target: Path, mode: int, overwrite: bool, direc
         raise OutputError(f"{path}: exists already; give --overwrite or name another")
     if not os.access(target, os.W_OK):
         raise OutputError(f"{path}: is write-protected; change that or name another")
-    if directory and any(target.iterdir()) and not (target / _SAVED_MODEL).is_file():
+    if directory and not _is_output(target):
         raise OutputError(
-            f"{path}: is a directory with other things than a SavedModel in it, "
+            f"{path}: is a directory with other things in it than a SavedModel or verify's dump, "
             f"which overwriting would delete; name another"
         )
+
+
+def _is_output(folder: Path) -> bool:
+    """Whether a folder holds what overwriting may delete: an old output of ours, or nothing."""
+    names = {path.name for path in folder.iterdir()}
+    arrays = {name for name in names if name.endswith(".npy")}
+    return not names or _SAVED_MODEL in names or names - arrays == {DUMP_INDEX}
+
+
+def spare_inputs(outputs: Sequence[Path], inputs: Sequence[Any]) -> None:
+    """Refuse an output that would overwrite what it is made from, however it is spelled.
+
+    Args:
+        outputs: files, or folders with all that is in them.
+        inputs: paths; anything else among them (None, numbers) is stepped over.
+
+    Raises:
+        OutputError: naming the output.
+    """
+    sources = [Path(source) for source in inputs if isinstance(source, str | PathLike)]
+    for source in filter(os.path.exists, sources):  # False, too, for names that no system has
+        for path in filter(os.path.exists, outputs):
+            if path.samefile(source) or _resolve(path) in _resolve(source).parents:
+                raise OutputError(f"{path}: is also an input; name another output")
 
 
 @contextmanager
@@ -208,7 +235,7 @@ def _flush_one(path: Path) -> None:
         os.close(descriptor)
 
 
-def _resolve(path: str | Path) -> Path:
+def _resolve(path: str | PathLike[str]) -> Path:
     """The file that a link stands for, so that writing keeps the link."""
     try:
         return Path(path).resolve()

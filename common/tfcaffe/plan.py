@@ -97,10 +97,15 @@ def _plan(net: Net, given: Given, batch: int | str | None) -> Plan:
             return Plan(net, share_params(planned), shapes, True, notes)
         except NetError as error:
             if batch == "any":
-                raise
+                raise NetError(f"{error}; leave out --batch any") from error
             notes += (f"the batch size stays as the net fixes it: {error}",)
-    final = zip(base, infer(net, kinds, other), strict=True)
-    planned = [_merge(a, b, a.macs) for a, b in final]
+    try:
+        final = zip(base, infer(net, kinds, other), strict=True)
+        planned = [_merge(a, b, a.macs) for a, b in final]
+    except (NetError, UnsupportedError) as error:  # at the net's own sizes it is sound
+        raise type(error)(
+            f"{error}; so not every size will do: fix what is left free with --input-shape"
+        ) from error
     return Plan(net, share_params(planned), shapes, False, notes)
 
 

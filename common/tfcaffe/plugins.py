@@ -6,12 +6,23 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tfcaffe.errors import ConversionError, UsageError
+
+_TABLES: list[dict[str, Any]] = []
+
+
+def table() -> dict[str, Any]:
+    """A new table of classes or functions by layer type, to which plugins may add theirs."""
+    _TABLES.append({})
+    return _TABLES[-1]
 
 
 def load_plugins(paths: Sequence[Path]) -> None:
     """Run each file once per process. It is the user's own code, named on the command line.
+
+    A file that fails leaves nothing of its own in the tables, so that it can be loaded again.
 
     Raises:
         UsageError: no such file, or it fails; its own error is shown.
@@ -30,8 +41,11 @@ def load_plugins(paths: Sequence[Path]) -> None:
         sys.modules[name] = module
         try:
             spec.loader.exec_module(module)
-        except ConversionError:
-            raise
         except (Exception, SystemExit) as error:  # whatever foreign code raises
             del sys.modules[name]
+            for types in _TABLES:
+                for kind in [kind for kind, own in types.items() if own.__module__ == name]:
+                    del types[kind]
+            if isinstance(error, ConversionError):
+                raise
             raise UsageError(f"--plugin {path}: {type(error).__name__}: {error}") from error

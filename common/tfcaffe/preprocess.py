@@ -51,8 +51,8 @@ class Preprocessing:
         """
         if mean is None and scale is None and channel_order in (None, "bgr"):
             return cls()
-        if scale is not None and not math.isfinite(scale):
-            raise UsageError(f"--scale {scale}: give a finite number")
+        if scale is not None and (not math.isfinite(scale) or scale == 0):
+            raise UsageError(f"--scale {scale}: give a finite number other than 0")
         blob, shape = _image(plan)
         if channel_order == "rgb" and shape[1] != 3:
             raise UsageError(

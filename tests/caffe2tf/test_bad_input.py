@@ -17,6 +17,7 @@ from prototxts import data, layer, param
 NET = (
     data(1, 2, 5, 4)
     + layer("Convolution", "data", "c", param("convolution_param", num_output=3, kernel_size=3))
+    + layer("ReLU", "c", "c", name="relu")
     + layer("InnerProduct", "c", "ip", param("inner_product_param", num_output=4))
 )
 CONV = param("convolution_param", num_output=3, kernel_size=3)
@@ -105,7 +106,7 @@ def test_weights_that_lack_layers(refused: Refused, tmp_path: Path) -> None:
     blobs = {"c": [np.ones((3, 2, 3, 3), np.float32), np.ones(3, np.float32)]}
     write_weights(tmp_path / "part.caffemodel", blobs)
     message = refused("net.prototxt", "part.caffemodel", "-o", "out.npz")
-    expect(message, "lacks", "'ip' (InnerProduct, line 3): weights, bias")
+    expect(message, "lacks", "'ip' (InnerProduct, line 4): weights, bias")
 
 
 def test_shapes_that_disagree(refused: Refused, tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ NETS = {
     "empty": ("", "is empty"),
     "blank": (" \n\n", "is empty"),
     "comment only": ("# nothing", "no layers"),
-    "truncated": (NET[:-20], "net2.prototxt:3"),
+    "truncated": (NET[:-20], "net2.prototxt:4"),
     "no such field": ("layer { name: 'a' kernel: 3 }", "no field 'kernel'"),
     "no such value": (data(1, 3, 4, 4) + "layer { include { phase: NEVER } }", "'NEVER'"),
     "number expected": (data(1, 3, 4, 4).replace("dim: 1", "dim: x"), "'x'"),
@@ -170,10 +171,9 @@ NETS = {
         "STOCHASTIC",
     ),
     "a fork's field": (
-        data(1, 2, 5, 4)
-        + layer("BatchNorm", "data", "y", "batch_norm_param { use_global_stats: false }"),
+        data(1, 2, 5, 4) + layer("BatchNorm", "data", "y", "batch_norm_param { scale_bias: true }"),
         "'y'",
-        "use_global_stats",
+        "batch_norm_param.scale_bias",
     ),
     "a fork's message": (
         data(1, 2, 5, 4)
@@ -205,7 +205,8 @@ NETS = {
     ),
     "wrong phase": (
         data(1, 3).replace("input_param", "include { phase: TRAIN } input_param"),
-        "phase TEST",
+        "phase TEST, level 0",
+        "--stage",
     ),
     "inputs only": (data(1, 3), "nothing is left"),
     "a filler that Keras lacks": (
@@ -238,7 +239,11 @@ def test_bad_net(text: str, words: list[str], refused: Refused, tmp_path: Path) 
 # -- what is where
 
 PLACES = {
-    "swapped": (["net.caffemodel", "net.prototxt"], "net.caffemodel", "binary"),
+    "swapped": (["net.caffemodel", "net.prototxt"], "net.caffemodel", "binary", "come second"),
+    "weights alone": (["net.caffemodel"], "net.caffemodel", "binary", "`-`"),
+    "a TensorFlow net": (["m.keras", "net.caffemodel"], "m.keras", "prototxt is wanted"),
+    "TensorFlow weights": (["net.prototxt", "m.keras"], "m.keras", "Caffe's weights"),
+    "Keras's HDF5": (["net.prototxt", "k.h5"], "k.h5", "not Caffe's", "Keras"),
     "no such net": (["gone.prototxt", "net.caffemodel"], "gone.prototxt", "No such file"),
     "no such weights": (["net.prototxt", "gone.caffemodel"], "gone.caffemodel", "no such file"),
     "a folder as net": ([".", "net.caffemodel"], "Is a directory"),
@@ -249,7 +254,10 @@ PLACES = {
 
 
 @pytest.mark.parametrize(("arguments", "words"), [(a, w) for a, *w in PLACES.values()], ids=PLACES)
-def test_places(arguments: list[str], words: list[str], refused: Refused) -> None:
+def test_places(arguments: list[str], words: list[str], refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "m.keras").write_bytes(b"PK\x03\x04")
+    with h5py.File(tmp_path / "k.h5", "w") as file:
+        file.create_group("model_weights")
     expect(refused(*arguments, "-o", "out.npz"), *words)
 
 
@@ -307,6 +315,12 @@ OPTIONS = {
     "batch beyond Caffe": (["--batch", "99999999999999999999"], "2147483647"),
     "shape without a name": (["--input-shape", "1,2,5,4"], "NAME=N,C,H,W"),
     "shape without sizes": (["--input-shape", "data="], "NAME=N,C,H,W"),
+    "two shapes": (
+        ["--input-shape", "data=1,2,5,4", "--input-shape", "data=2,2,5,4"],
+        "data=2,2,5,4",
+        "already",
+    ),
+    "shape of other channels": (["--input-shape", "data=1,5,5,4"], "[3, 2, 3, 3]", "N,C,H,W"),
     "shape with 0": (["--input-shape", "data=0,2,5,4"], "NAME=N,C,H,W"),
     "shape of letters": (["--input-shape", "data=a"], "NAME=N,C,H,W"),
     "shape of no input": (["--input-shape", "image=1,2,5,4"], "'image'", "data"),
@@ -320,10 +334,17 @@ OPTIONS = {
     "shape free at a full layer": (["--input-shape", "data=1,2,any,any"], "'ip'", "free"),
     "shape of 41 axes": (["--input-shape", "data=1" + ",1" * 40], "41 of the 4 axes"),
     "cut at no blob": (["--outputs", "ipp"], "'ipp'", "near: ip"),
+    "cut at a layer": (["--outputs", "relu"], "'relu' (this is a layer, whose top is 'c')"),
+    "cut at nothing": (["--outputs", ""], "--outputs", "empty"),
+    "cut at a trailing comma": (["--outputs", "c,"], "--outputs c,", "empty"),
     "cut at the input": (["--outputs", "data"], "nothing is left"),
     "mean without a file": (["--mean", "gone.npy"], "gone.npy"),
     "mean of another net": (["--mean", "1,2,3"], "[3]", "[None, 2, 5, 4]"),
     "mean that is no mean": (["--mean", "net.caffemodel"], "net.caffemodel"),
+    "mean of no values": (["--mean", "1,x"], "1,x", "104,117,123"),
+    "mean without a name": (["--mean", ""], "no such file"),
+    "mean picture": (["--mean", "net.prototxt"], "net.prototxt", ".npy"),
+    "scale 0": (["--scale", "0"], "--scale 0"),
     "scale nan": (["--scale", "nan"], "--scale nan"),
     "scale of letters": (["--scale", "x"], "--scale"),
     "rgb of two channels": (["--channel-order", "rgb"], "2 channels"),

@@ -207,6 +207,20 @@ def test_train_phase_is_noted(tmp_path: Path, caffe: Caffe) -> None:
     assert not any("phase TRAIN" in note for note in plain)
 
 
+def test_states_that_no_rule_asks_for(tmp_path: Path) -> None:
+    """Misspelt, perhaps: the net is as without them, and a note says so."""
+    files = write_net(tmp_path, TRAIN)
+    told = {}
+    for stage in ("deep", "depe"):
+        out = tmp_path / f"{stage}.keras"
+        told[stage] = caffe2tf.convert(files.net, None, out, stage=[stage], level=2)
+    unheard = "--stage depe: no rule of the net names this stage"
+    assert unheard in told["depe"] and not any("no rule" in note for note in told["deep"])
+    files = write_net(tmp_path, NET)
+    notes = caffe2tf.convert(files.net, None, tmp_path / "m.keras", level=2)
+    assert "--level 2: no rule of the net asks for a level" in notes
+
+
 # -- sources
 
 TRANSFORM = "transform_param { crop_size: 7 scale: 0.5 mean_value: 3 mirror: true }"
@@ -287,7 +301,18 @@ def test_command(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str
         [
             *("convert", str(files.net), str(files.weights), "-o", str(tmp_path / "m.keras")),
             *("-o", str(tmp_path / "m"), "--to", "npz", "--input-shape", "data=1,3,9,8"),
-            *("--batch", "4", "--outputs", "fc,pool", "--mean", "1,2,3", "--scale", "0.5"),
+            *(
+                "--batch",
+                "4",
+                "--outputs",
+                "fc,pool",
+                "--outputs",
+                "conv",
+                "--mean",
+                "1,2,3",
+                "--scale",
+                "0.5",
+            ),
             *("--channel-order", "rgb", "--keep-scale", "--phase", "TEST", "--level", "1"),
             *("--stage", "s", "--stage", "t", "--overwrite"),
         ]

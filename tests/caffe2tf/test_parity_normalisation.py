@@ -23,10 +23,23 @@ def batch_norms() -> Iterator[Case]:
         yield Case(f"bn-eps{eps}-factor{factor}-{name}", net, factor=factor)
     for name, fields in {
         "global-stats": {"use_global_stats": True},
+        "batch-stats": {"use_global_stats": False, "eps": 0.2},
         "fraction": {"moving_average_fraction": 0.9},
     }.items():
         norm = layer("BatchNorm", "data", "n", param("batch_norm_param", **fields))
         yield Case(f"bn-{name}", data(*SHAPES["4d"]) + norm + followers["scale-bias"])
+
+
+def batch_norms_of_the_batch() -> Iterator[Case]:
+    """By the statistics of what they are given: every rank, in place, before a Scale or not."""
+    fields = param("batch_norm_param", use_global_stats=False)
+    for rank, shape in SHAPES.items():
+        yield Case(f"bn-batch-{rank}", data(*shape) + layer("BatchNorm", "data", "n", fields))
+    net = data(3, 2, 5, 7) + CONV
+    scale = layer("Scale", "c", "c", BIASED, name="s")
+    yield Case("bn-batch-in-place", net + layer("BatchNorm", "c", "c", fields, name="n") + scale)
+    flat = layer("Flatten", "c", "f") + layer("BatchNorm", "f", "n", fields)
+    yield Case("bn-batch-behind-flatten", net + flat + layer("Scale", "n", "y", BIASED))
 
 
 def batch_norms_in_nets() -> Iterator[Case]:
@@ -114,7 +127,14 @@ def free_sizes() -> Iterator[Case]:
         )
 
 
-CASES = [*batch_norms(), *batch_norms_in_nets(), *lrns(), *mvns(), *free_sizes()]
+CASES = [
+    *batch_norms(),
+    *batch_norms_of_the_batch(),
+    *batch_norms_in_nets(),
+    *lrns(),
+    *mvns(),
+    *free_sizes(),
+]
 
 
 @each(CASES)
@@ -134,8 +154,6 @@ def test_saved_and_loaded_with_keras_alone(parity: Parity) -> None:
 def refused() -> Iterator[Refusal]:
     """Values without an exact counterpart, and what Caffe refuses as well."""
     net = data(2, 3, 4, 5)
-    batch_stats = layer("BatchNorm", "data", "y", "batch_norm_param { use_global_stats: false }")
-    yield Refusal("bn-batch-stats", net + batch_stats, ("'y'", "use_global_stats"), ours=True)
     even = layer("LRN", "data", "y", "lrn_param { local_size: 4 }")
     yield Refusal("lrn-even", net + even, ("'y'", "local_size", "4"))
     yield Refusal(

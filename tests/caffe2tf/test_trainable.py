@@ -190,6 +190,17 @@ def test_initialisers_are_in_the_config(tmp_path: Path) -> None:
     assert config["bias_initializer"]["config"]["value"] == 2
 
 
+def test_without_a_filler_weights_are_not_drawn_first(tmp_path: Path) -> None:
+    """A file that brings its numbers loads without drawing others; a net without any has some."""
+    own = "inner_product_param { num_output: 3 }"
+    files = write_net(tmp_path, data(1, 4) + layer("InnerProduct", "data", "y", own))
+    kinds = [
+        caffe2tf.load(files.net, weights).get_layer("y").get_config()["kernel_initializer"]
+        for weights in (files.weights, None)
+    ]
+    assert [kind["class_name"] for kind in kinds] == ["Zeros", "GlorotUniform"]
+
+
 @pytest.mark.parametrize(
     ("text", "variable", "value"),
     [

@@ -246,3 +246,13 @@ def test_progress_elsewhere() -> None:
     assert on_a_terminal(sys.executable, "-c", LONG, -1) == ("result False\n", "")
     done = subprocess.run([sys.executable, "-c", LONG, "0"], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("result False\n", "tool: note: on the way\n")
+
+
+def test_convert_on_a_terminal(write: Write, tmp_path: Path) -> None:
+    net, model = write(GOOD), tmp_path / "m.keras"
+    command = [sys.executable, "-m", "caffe2tf", "convert", net, "-o", model]
+    out, err = on_a_terminal(*command)
+    shown, _, rest = err.rpartition("\x1b[2K")
+    assert "m.keras: writing" in shown and "wrote" not in shown
+    assert (out, rest) == ("", f"caffe2tf: note: wrote {model}\r\n")
+    assert on_a_terminal(*command, "--overwrite", "-q") == ("", "")

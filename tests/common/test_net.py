@@ -1,5 +1,7 @@
 """Wiring a net: a blob's name means its latest writer, and every error says where."""
 
+from typing import Any
+
 import pytest
 
 from oracles import Write
@@ -7,6 +9,7 @@ from prototxts import data, layer
 from tfcaffe import net as nets
 from tfcaffe.errors import NetError, UsageError
 from tfcaffe.files import prototxt
+from tfcaffe.load import load_net
 from tfcaffe.net import Net, Ref
 from tfcaffe.oracle import OracleError
 from tfcaffe.oracle.pycaffe import Caffe
@@ -103,6 +106,27 @@ def test_what_caffe_refuses_is_refused(text: str, message: str, caffe: Caffe, wr
     assert message in str(error.value)
     with pytest.raises(OracleError):
         caffe.describe(write(text))
+
+
+@pytest.mark.parametrize(
+    ("rule", "options"),
+    [
+        ("include { phase: TRAIN }", {"phase": "TRAIN"}),
+        ("include { min_level: 2 stage: 'deploy' }", {"level": 2, "stages": ["deploy"]}),
+        ("exclude { not_stage: 'all' }", {"stages": ["all"]}),
+    ],
+)
+def test_a_blob_whose_maker_is_left_out(rule: str, options: dict[str, Any], write: Write) -> None:
+    source = data(1, 2).replace("input_param", f"{rule} input_param")
+    path = write(source + layer("ReLU", "data", "y"))
+    with pytest.raises(NetError) as error:
+        load_net(path)
+    assert (
+        "layer 'y' (ReLU, line 2) reads the blob 'data', which only layer 'data' (Input, line 1) "
+        f"makes, and that is left out here: {rule.replace(chr(39), chr(34))}; choose with --phase, "
+        "--level and --stage"
+    ) in str(error.value)
+    assert load_net(path, **options).layers[0].name == "data"
 
 
 BRANCHES = (

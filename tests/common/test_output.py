@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tfcaffe.errors import OutputError
-from tfcaffe.output import check_writable, replacing, replacing_all
+from tfcaffe.output import check_writable, replacing, replacing_all, spare_inputs
 
 Failure = type[BaseException]
 
@@ -220,3 +220,15 @@ def test_write_protection(name: str, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="write-protected"):
         check_writable(tmp_path / name, overwrite=True)
     tmp_path.chmod(0o700)
+
+
+def test_inputs_are_spared(tmp_path: Path) -> None:
+    """A file itself, by another name of it too, and a folder that it lies in."""
+    put_folder(tmp_path / "saved", "")
+    source = tmp_path / "saved" / "inside" / "file"
+    (tmp_path / "link").symlink_to(source)
+    os.link(source, tmp_path / "hard")
+    for output in (source, tmp_path / "link", tmp_path / "hard", tmp_path / "saved"):
+        with pytest.raises(OutputError, match="is also an input"):
+            spare_inputs([output], [None, 3.0, str(source)])
+    spare_inputs([tmp_path / "new", tmp_path / "saved" / "saved_model.pb"], [source, "nowhere"])

@@ -92,8 +92,11 @@ def test_a_batch_given_as_a_number() -> None:
 
 
 def test_a_batch_that_the_net_does_not_take() -> None:
+    net = wired(data(2, 12) + reshape("data", "y", 2, 3, 4))
     with pytest.raises(NetError, match=r"^net\.prototxt: layer 'y' \(Reshape, line 2\)"):
-        make_plan(wired(data(2, 12) + reshape("data", "y", 2, 3, 4)), batch=3)
+        make_plan(net, batch=3)
+    with pytest.raises(NetError, match=r"layer 'y' .*; leave out --batch any$"):
+        make_plan(net, batch="any")
 
 
 @pytest.mark.parametrize(
@@ -119,9 +122,16 @@ def test_a_fixed_batch_and_free_pixels() -> None:
 
 
 def test_a_kernel_cannot_depend_on_a_free_size() -> None:
-    message = r"^net\.prototxt: layer 'ip' \(InnerProduct, line 4\): its weights would be "
+    message = r"^net\.prototxt: layer 'ip' \(InnerProduct, line 4\): .* would be .* --input-shape$"
     with pytest.raises(NetError, match=message):
         make_plan(wired(WITH_HEAD), {"data": (1, 3, None, 8)})
+
+
+def test_a_cut_cannot_depend_on_a_free_size() -> None:
+    net = wired(data(1, 2, 8, 6) + layer("Slice", "data", ["a", "b"], "slice_param { axis: 3 }"))
+    message = r"layer 'a' \(Slice, line 2\): cuts an axis of 39 into 2 parts .* --input-shape$"
+    with pytest.raises(NetError, match=message):
+        make_plan(net, {"data": (1, 2, 8, None)})
 
 
 def test_a_global_pooling_frees_the_head() -> None:

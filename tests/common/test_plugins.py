@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from caffe2tf.site import builders
 from oracles import Write
 from prototxts import data, layer
-from tfcaffe.errors import UsageError
+from tfcaffe.errors import UnsupportedError, UsageError
 from tfcaffe.layers import registry
 from tfcaffe.load import load_net
 from tfcaffe.plan import make_plan
@@ -56,8 +57,9 @@ def test_a_plugin_runs_once(plugin: Path) -> None:
         ("def broken(:", "SyntaxError: "),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("raise SystemExit(3)", "SystemExit: 3"),
+        (DOUBLED + "1 / 0", "ZeroDivisionError: division by zero"),
     ],
-    ids=["type of ours", "import", "syntax", "error", "exit"],
+    ids=["type of ours", "import", "syntax", "error", "exit", "after registering"],
 )
 def test_its_own_errors_are_told(text: str, message: str, plugin: Path) -> None:
     plugin.write_text(text)
@@ -65,6 +67,18 @@ def test_its_own_errors_are_told(text: str, message: str, plugin: Path) -> None:
         with pytest.raises(UsageError) as error:
             load_plugins([plugin])
         assert str(error.value).startswith(f"--plugin {plugin}: {message}")
+        assert "Doubled" not in registry()
+
+
+def test_a_failed_plugin_leaves_builders_as_they_were(plugin: Path) -> None:
+    plugin.write_text(
+        "from caffe2tf.site import builds\nfrom tfcaffe.errors import UnsupportedError\n"
+        '@builds("Doubled")\ndef doubled(site, bottoms): ...\nraise UnsupportedError("not here")\n'
+    )
+    for _ in range(2):
+        with pytest.raises(UnsupportedError, match=r"^not here$"):
+            load_plugins([plugin])
+        assert "Doubled" not in builders()
 
 
 @pytest.mark.parametrize("name", ["nowhere.py", ".", "plugin.txt"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from caffe2tf.__main__ import main
-from prototxts import layer
+from prototxts import data, layer
 from tfcaffe.oracle.pycaffe import Caffe
 from verify_nets import SMALL, Files, nudge, vary
 
@@ -92,10 +93,90 @@ def test_report_page(tmp_path: Path, caffe: Caffe) -> None:
     assert main([*files.arguments, "--report", str(page)]) == 2  # it exists already
 
 
+def test_overwrite(small: Files, tmp_path: Path, caffe: Caffe) -> None:
+    """Both are replaced, and stay as they are where one of them cannot be."""
+    dump, page = tmp_path / "dump", tmp_path / "report.html"
+    command = [*small.arguments, "--dump", str(dump), "--report", str(page)]
+    assert main([*command, "--samples", "1"]) == 0
+    old = page.read_bytes(), np.load(dump / "0000-data-data.caffe.npy")
+    assert main(command) == 2
+    (dump / "mine.txt").touch()
+    assert main([*command, "--overwrite"]) == 2
+    (dump / "mine.txt").unlink()
+    assert page.read_bytes() == old[0]
+    assert main([*command, "--overwrite"]) == 0
+    assert page.read_bytes() != old[0]
+    assert (len(old[1]), len(np.load(dump / "0000-data-data.caffe.npy"))) == (1, 2)
+    assert {path.name for path in tmp_path.iterdir()} == {"dump", "report.html"}
+
+
+def test_inputs_are_not_overwritten(small: Files, tmp_path: Path, caffe: Caffe) -> None:
+    dump = tmp_path / "dump"
+    assert main([*small.arguments, "--dump", str(dump)]) == 0
+    before = small.model.read_bytes()
+    fed = ["--input", str(dump / "0000-data-data.caffe.npy"), "--overwrite"]
+    assert main([*small.arguments, *fed, "--dump", str(dump)]) == 2
+    assert main([*small.arguments, "--report", str(small.model), "--overwrite"]) == 2
+    inside = ["--dump", str(dump), "--report", str(dump / "report.html"), "--overwrite"]
+    assert main([*small.arguments, *inside]) == 2
+    same = ["--dump", str(tmp_path / "same"), "--report", str(tmp_path / "same")]
+    assert main([*small.arguments, *same]) == 2
+    assert small.model.read_bytes() == before
+    assert (dump / "index.json").is_file()
+    assert {path.name for path in tmp_path.iterdir()} == {"dump"}
+
+
+def test_net_without_weights(
+    small: Files, tmp_path: Path, caffe: Caffe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = data(2, 3, 5, 4) + layer("TanH", "data", "y")
+    files = Files.make(tmp_path, text)
+    command = ["verify", str(files.net), str(files.model)]
+    assert main(command) == 0
+    assert main([*command, "--mode", "isolated", "-q"]) == 0
+    capsys.readouterr()
+    assert main(["verify", str(small.net), str(small.model)]) == 2
+    words = "'block/conv' (Convolution, line 2) has weights: name their file"
+    assert words in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "more",
-    [["--rtol", "-1"], ["--samples", "0"], ["--input", "nowhere.npy"], ["--dump", "no/such/dir"]],
-    ids=lambda more: more[0],
+    [
+        ["--rtol", "-1"],
+        ["--samples", "0"],
+        ["--samples", "1" + "0" * 9],
+        ["--samples", "1" + "0" * 30],
+        ["--seed", "-1"],
+        ["--input", "nowhere.npy"],
+        ["--input", "."],
+        ["--dump", "no/such/dir"],
+    ],
+    ids=" ".join,
 )
-def test_bad_usage(small: Files, more: list[str]) -> None:
+def test_bad_usage(small: Files, more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*small.arguments, *more]) == 2
+    message = capsys.readouterr().err
+    assert more[0] in message or more[1] in message
+    assert "internal error" not in message
+
+
+@pytest.mark.parametrize(
+    ("python", "words"),
+    [
+        ("/nowhere/python", "is no program that can be run"),
+        (sys.executable, "cannot run Caffe: ModuleNotFoundError"),
+        ("/bin/echo", "cannot run Caffe: it says"),
+    ],
+)
+def test_caffe_is_not_there(
+    small: Files, python: str, words: str,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("CAFFE_PYTHON", python)
+    assert main(small.arguments) == 2
+    message = capsys.readouterr().err
+    assert words in message and "--backend opencv" in message
+    assert "Traceback" not in message and message.count("\n") == 1
+    pytest.importorskip("cv2")
+    assert main([*small.arguments, "--backend", "opencv"]) == 0

@@ -16,7 +16,7 @@ from tfcaffe.files import caffemodel
 from tfcaffe.files.wire import bytes_field
 from tfcaffe.oracle.pycaffe import Caffe
 from tfcaffe.twin import ASSETS, FIELD, MEMBER
-from tfcaffe.verify.job import Mode
+from tfcaffe.verify.options import Mode
 from verify_nets import MODES, SMALL, Array, Files, check, seeded, statuses, without_record
 
 graphs = pytest.mark.parametrize("model", ["net.pb", "saved"])

@@ -10,10 +10,10 @@ import pytest
 
 import caffe2tf
 from prototxts import data, layer, param
-from tfcaffe.errors import ConversionError, UsageError
+from tfcaffe.errors import ConversionError, FileFormatError, UsageError
 from tfcaffe.oracle.pycaffe import Caffe
 from tfcaffe.verify import verify
-from verify_nets import SMALL, Files, check, without_record
+from verify_nets import SMALL, Array, Files, check, without_record
 
 
 def test_inputs_in_memory_and_from_files_agree(
@@ -46,6 +46,34 @@ def test_inputs_are_in_caffes_layout(
     np.save(tmp_path / "x.npy", np.zeros(shape, np.float32))
     with pytest.raises(UsageError, match=words):
         verify(small.net, small.weights, small.model, input=[tmp_path / "x.npy"])
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.full((2, 3, 9, 7), np.nan), "not finite"),
+        (np.where(np.arange(378).reshape(2, 3, 9, 7) == 5, np.inf, 1.5), "not finite"),
+        (np.zeros((2, 3, 9, 7), np.complex64), "holds complex64, not numbers"),
+        (np.array(["a"]), "holds <U1, not numbers"),
+        (np.array([None]), "Python objects"),
+        (np.float32(3), "its shape is"),
+        (np.zeros((0, 3, 9, 7)), "has the shape"),
+    ],
+    ids=["NaN", "infinite", "complex", "text", "objects", "scalar", "empty"],
+)
+def test_inputs_that_are_no_numbers(small: Files, tmp_path: Path, array: Array, words: str) -> None:
+    np.save(tmp_path / "x.npy", array)
+    with pytest.raises(ConversionError, match=words):
+        verify(small.net, small.weights, small.model, input=[tmp_path / "x.npy"])
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x93NUMPY\x01\x00"], ids=len)
+@pytest.mark.parametrize("suffix", [".npy", ".jpg"])
+def test_damaged_inputs(small: Files, tmp_path: Path, content: bytes, suffix: str) -> None:
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(FileFormatError, match=f"x{suffix}"):
+        verify(small.net, small.weights, small.model, input=[path])
 
 
 @pytest.mark.parametrize("order", ["bgr", "rgb"])

@@ -100,3 +100,16 @@ def test_record_of_another_model(small: Files, tmp_path: Path) -> None:
 def test_empty_directory_is_no_model(small: Files, tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="TensorFlow cannot load it"):
         verify(small.net, small.weights, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "order",
+    ["net model weights", "model net weights", "net weights", "weights net model", "net net"],
+)
+def test_files_in_another_order(
+    small: Files, order: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {"net": small.net, "weights": small.weights, "model": small.model}
+    assert main(["verify", *(str(files[name]) for name in order.split())]) == 2
+    message = capsys.readouterr().err
+    assert "which comes last" in message or "the weights come second" in message

@@ -53,6 +53,8 @@ def parse_shapes(texts: Sequence[str]) -> Mapping[str, Sizes]:
     shapes: dict[str, Sizes] = {}
     for text in texts:
         name, found, sizes = text.rpartition("=")
+        if name in shapes:
+            raise UsageError(f"--input-shape {text}: {name!r} has a shape already")
         try:
             if not found or not name:
                 raise ValueError

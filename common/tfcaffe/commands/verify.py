@@ -23,7 +23,13 @@ EXAMPLE = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("net", metavar="CAFFE_NET", help="prototxt; `-` for the caffemodel's own")
-    parser.add_argument("weights", metavar="WEIGHTS", type=Path, help=".caffemodel or Caffe's .h5")
+    parser.add_argument(
+        "weights",
+        metavar="WEIGHTS",
+        nargs="?",
+        type=Path,
+        help=".caffemodel or Caffe's .h5; left out for a net without weights",
+    )
     parser.add_argument(
         "model",
         metavar="TF_MODEL",
@@ -71,6 +77,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dump", type=Path, metavar="DIR", help="write both sides' blobs as .npy files there"
     )
     parser.add_argument("--report", type=Path, metavar="OUT.html", help="write an HTML page")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a dump and a report that exist"
+    )
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument(
         "--plugin",
@@ -84,15 +93,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Compare, print, and say by the exit code whether both are equal."""
-    from tfcaffe.output import check_writable, replacing
-    from tfcaffe.quiet import quiet_tensorflow
+    from tfcaffe.errors import UsageError
+    from tfcaffe.output import check_writable, replacing_all, spare_inputs
+    from tfcaffe.quiet import quiet_tensorflow, set_environment
     from tfcaffe.verify import prepare
     from tfcaffe.verify.dump import Dump
     from tfcaffe.verify.page import page
 
-    for path, directory in ((options.dump, True), (options.report, False)):
-        if path is not None:
-            check_writable(path, directory=directory)
+    set_environment()
+    outputs = [path for path in (options.dump, options.report) if path is not None]
+    for path in outputs:
+        check_writable(path, options.overwrite, directory=path is options.dump)
+    inputs = [options.net, options.weights, options.model, options.mean, *options.input]
+    spare_inputs(outputs, [*inputs, *options.protos, *options.plugin])
+    if len(outputs) > 1 and options.dump.resolve() in options.report.resolve().parents:
+        raise UsageError(f"--report {options.report}: lies in what --dump writes; name another")
     job = prepare(
         options.net,
         options.weights,
@@ -115,14 +130,14 @@ def run(options: argparse.Namespace, console: Console) -> int:
     )
     quiet_tensorflow()
     with ExitStack() as stack:
-        watch = None
-        if options.dump is not None:
-            folder = stack.enter_context(replacing(options.dump, directory=True))
-            watch = stack.enter_context(Dump(folder))
-        report = job.run(watch=watch)
-        if options.report is not None:
-            file = stack.enter_context(replacing(options.report))
-            file.write_text(page(report), encoding="utf-8")
+        directories = [path for path in outputs if path is options.dump]
+        files = replacing_all(outputs, options.overwrite, directories=directories)
+        new = dict(zip(outputs, stack.enter_context(files), strict=True))
+        watch = stack.enter_context(Dump(new[options.dump])) if options.dump else None
+        with console.progress() as progress:
+            report = job.run(watch=watch, progress=progress)
+        if options.report:
+            new[options.report].write_text(page(report), encoding="utf-8")
     _print(report, options.json, console)
     return DONE if report.verdict == "equal" else ANSWER_IS_NO
 

@@ -18,6 +18,7 @@ from tfcaffe.input import FileIdentity, map_file
 from tfcaffe.output import replacing
 
 _ROOT = "data"
+_KERAS = ("model_weights", "layers", "_layer_checkpoint_dependencies")  # groups in Keras's files
 _MAX_AXES = 32  # blob.hpp, kMaxBlobAxes
 _MAX_BLOBS = 1 << 10
 _MAX_DEPTH = 64  # slashes in a layer's name
@@ -42,7 +43,11 @@ def read(path: str | Path) -> Weights:
         if not isinstance(file.get(_ROOT, getlink=True, default=None), h5py.HardLink) or (
             file.get(_ROOT, getclass=True) is not h5py.Group
         ):
-            raise FileFormatError(f"{path}: is HDF5, but not Caffe's: it has no group /{_ROOT}")
+            keras = any(name in file for name in _KERAS)
+            raise FileFormatError(
+                f"{path}: is HDF5, but not Caffe's: it has no group /{_ROOT}"
+                + ("; it looks like a Keras model or its weights" if keras else "")
+            )
         for name, datasets in _layers(path, file[_ROOT]):
             layers[name] = _read_layer(identity, buffer, name, datasets)
     if not layers:

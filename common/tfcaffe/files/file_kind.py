@@ -33,11 +33,11 @@ def file_kind(path: Path) -> FileKind:
     Raises:
         FileFormatError: the file cannot be read.
     """
-    if _is_tensorflow(path):
-        return FileKind.TENSORFLOW
-    if path.suffix in _NETS or not path.is_file():
-        return FileKind.PROTOTXT
     try:
+        if _is_tensorflow(path):
+            return FileKind.TENSORFLOW
+        if path.suffix in _NETS or not path.is_file():
+            return FileKind.PROTOTXT
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except OSError as error:
@@ -51,8 +51,9 @@ def file_kind(path: Path) -> FileKind:
 def _is_tensorflow(path: Path) -> bool:
     if path.is_dir():
         return (path / "saved_model.pb").is_file()
-    checkpoint = not path.exists() and path.with_name(f"{path.name}.index").is_file()
-    return checkpoint or path.suffix in _TENSORFLOW or path.name.endswith(".weights.h5")
+    if not path.exists():  # a checkpoint goes by what its files' names have in common
+        return path.with_name(f"{path.name}.index").is_file()
+    return path.suffix in _TENSORFLOW or path.name.endswith(".weights.h5")
 
 
 def is_hdf5(path: Path) -> bool:

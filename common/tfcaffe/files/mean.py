@@ -1,6 +1,7 @@
 """Mean images: Caffe's `.binaryproto`, NumPy's `.npy`, or one value per channel."""
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,10 @@ def read_mean(mean: str | Path) -> NDArray[np.float32]:
     if values is not None:
         return values
     path = Path(mean)
+    if not str(mean) or not os.path.lexists(path):
+        raise UsageError(
+            f"mean {mean}: there is no such file, and these are no values like 104,117,123"
+        )
     FileIdentity.of(path)
     with path.open("rb") as file:
         is_npy = file.read(len(_NPY_MAGIC)) == _NPY_MAGIC
@@ -60,7 +65,8 @@ def _read_binaryproto(path: Path) -> NDArray[np.floating]:
         return read_blob(buffer, 0, len(buffer)).read()
     except WireError as error:
         raise FileFormatError(
-            f"{path}: is no mean.binaryproto, or a damaged one: {error}"
+            f"{path}: is no mean.binaryproto, or a damaged one: {error}; a mean is one of these, a "
+            ".npy file, or values like 104,117,123"
         ) from error
 
 

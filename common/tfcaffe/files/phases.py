@@ -51,6 +51,23 @@ def filter_file(file: NetFile, phase: Phase, level: int = 0, stages: Sequence[st
     return replace(file, net=net, lines=lines)
 
 
+def unheard(net: Any, level: int, stages: Sequence[str]) -> list[str]:
+    """Notes on a level and on stages that no rule of the net asks for: misspelt, perhaps."""
+    rules = [rule for layer in net.layer for rule in (*layer.include, *layer.exclude)]
+    known = {stage for rule in rules for stage in (*rule.stage, *rule.not_stage)}
+    notes = [f"--stage {s}: no rule of the net names this stage" for s in stages if s not in known]
+    if level and not any(r.HasField("min_level") or r.HasField("max_level") for r in rules):
+        notes.append(f"--level {level}: no rule of the net asks for a level")
+    return notes
+
+
+def left_out(file: NetFile, kept: NetFile) -> list[tuple[Any, int | None]]:
+    """The layers, with their lines, that `filter_file` took from `file` to make `kept`."""
+    stay = set(_kept(file.net, kept.net.state))
+    entries = enumerate(zip(file.net.layer, file.lines, strict=True))
+    return [entry for i, entry in entries if i not in stay]
+
+
 def _kept(net: Any, state: Any) -> list[int]:
     return [i for i, layer in enumerate(net.layer) if _is_included(layer, state)]
 

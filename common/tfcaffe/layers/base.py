@@ -11,8 +11,9 @@ import numpy as np
 from tfcaffe.errors import NetError, UnsupportedError
 from tfcaffe.layout import Layout, Pattern, Shape
 from tfcaffe.net import Layer
+from tfcaffe.plugins import table
 
-_FAMILIES: dict[str, Family] = {}
+_FAMILIES: dict[str, Family] = table()
 # LayerParameter's own plain fields. As in Caffe, parameters of other types are not looked at.
 _GENERAL = frozenset({"name", "type", "bottom", "top", "loss_weight", "propagate_down"})
 _ANY_TYPE = frozenset({"quantization_param"})  # a fork's messages that change any type of layer

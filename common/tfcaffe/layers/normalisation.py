@@ -30,7 +30,7 @@ class BatchNorm(Elementwise):
     """(x - mean) / sqrt(variance + eps) over axis 1; no gamma and beta (a Scale follows).
 
     The statistics are stored multiplied by a third blob, the factor; a factor of 0 means that
-    both are 0.
+    both are 0. With `use_global_stats: false` they are not used in phase TEST either.
     """
 
     field = "batch_norm_param"
@@ -44,12 +44,11 @@ class BatchNorm(Elementwise):
                 f"{layer}: Caffe takes no param with an lr_mult other than 0 here, for statistics "
                 "are not learned; set it to 0 or remove the param"
             )
+
+    def of_batch(self, layer: Layer) -> bool:
+        """Whether it normalises by the statistics of what it is given, in any phase."""
         options = self.options(layer)
-        if options.HasField("use_global_stats") and not options.use_global_stats:
-            raise UnsupportedError(
-                f"{layer}: use_global_stats: false normalises by the statistics of each batch, "
-                "which no inference model does; remove the field to use the stored statistics"
-            )
+        return bool(options.HasField("use_global_stats") and not options.use_global_stats)
 
     def shapes(self, layer: Layer, bottoms: Sequence[Shape]) -> list[Shape]:
         if len(bottoms[0]) < 2:

@@ -62,7 +62,7 @@ def differs_in_training(layer: Layer) -> bool:
     Source: batch_norm_layer.cpp (the statistics of the batch), dropout_layer.cpp.
     """
     if layer.type == "BatchNorm":
-        return not layer.message.batch_norm_param.use_global_stats
+        return not layer.message.batch_norm_param.HasField("use_global_stats")
     return layer.type == "Dropout"
 
 

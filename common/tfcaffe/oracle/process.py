@@ -97,12 +97,15 @@ class Worker:
         except OSError as error:
             raise RuntimeMissingError(f"cannot start {self._command[0]}: {error}") from error
         self._process = process
-        answer = self._exchange(process, None, START_SECONDS)
-        if not answer:
+        answer = self._exchange(process, None, START_SECONDS) or ""
+        try:
+            self._hello = json.loads(answer)
+        except ValueError:  # it died, or is another program
+            reason = self._cause(process).splitlines()[-1:] or [f"it says {answer.strip()!r}"]
+            self._stop()
             raise RuntimeMissingError(
-                f"{self._command[0]} cannot run {self._title}: {self._cause(process)}"
-            )
-        self._hello = json.loads(answer)
+                f"{self._command[0]} cannot run {self._title}: {reason[0]}"
+            ) from None
         return process
 
     def _exchange(

@@ -23,6 +23,7 @@ from tfcaffe.variables.h5tree import Data, Group, text
 _LAYERS = ("layers", "_layer_checkpoint_dependencies")  # the second: Keras 2.12
 _VARS = "vars"
 _SEED = "seed_generator"
+_METRICS = ("metrics", "compile_metrics")
 
 _KERNEL = ("kernel", "bias")
 _CELL = ("kernel", "recurrent_kernel", "bias")
@@ -69,62 +70,73 @@ class _Found:
         return self.data.variable(name, role=self.role)
 
 
-def named(root: Group, config: Mapping[str, Any] | None) -> list[Variable]:
+def named(root: Group, config: Mapping[str, Any] | None, version: str = "3") -> list[Variable]:
     """The variables of a weights file, in the order of the model's layers.
 
     Args:
         root: the file.
         config: `config.json`; without it, variables are numbered in each layer: `layer/0`.
+        version: Keras's; in Keras 2 a Sequential is no scope.
     """
-    found = list(_walk(root, config or {}, (), ()))
+    scoped = () if version.startswith("2.") else ("Sequential",)
+    found = list(_Walk(scoped).layer(root, config or {}, (), ()))
     short = Counter(entry.name for entry in found)
     return [v.variable(v.name if short[v.name] == 1 else v.full) for v in found]
 
 
-def _walk(
-    group: Group, config: Mapping[str, Any], scope: Sequence[str], models: Sequence[str]
-) -> Iterator[_Found]:
-    """What a layer's group holds, and those of the layers within it.
+@dataclass(frozen=True)
+class _Walk:
+    """The way through a file's groups.
 
     Args:
-        group: the layer's.
-        config: its serialised form (`class_name`, `config`), empty where it is not known.
-        scope: what stands before its own name.
-        models: the same with the names of all models around it.
+        scoped: classes of models whose layers are built in their scope.
     """
-    name = _name(group, config)
-    children = next((group.groups[key] for key in _LAYERS if key in group.groups), None)
-    if children is None:
-        here, whole = (*scope, name), (*models, name)
-        yield from _own(group, config, here, whole)
-    else:  # a model: only a Sequential's layers are built in its scope
-        here = (*scope, name) if config.get("class_name") == "Sequential" else ()
-        whole = (*models, name) if models or config.get("class_name") == "Sequential" else (name,)
-        listed = _settings(config).get("layers")
-        yield from _layers(children, listed if isinstance(listed, list) else [], here, whole)
-    for key, child in sorted(group.groups.items(), key=lambda item: natural(item[0])):
-        if key == "optimizer" and not scope:
-            yield from _optimizer(child)
-        elif key != _VARS and key not in _LAYERS:
-            yield from _walk(child, _inner(config, key), here, whole)
 
+    scoped: tuple[str, ...]
 
-def _layers(
-    group: Group, configs: Sequence[Any], scope: Sequence[str], models: Sequence[str]
-) -> Iterator[_Found]:
-    """A model's layers, in the config's order; without one in that of class and number."""
-    expected = _keys(configs)
-    by_name = {_config_name(config): config for config in configs}
-    order = {key: i for i, key in enumerate(expected)}
+    def layer(
+        self, group: Group, config: Mapping[str, Any], scope: Sequence[str], models: Sequence[str]
+    ) -> Iterator[_Found]:
+        """What a layer's group holds, and those of the layers within it.
 
-    def place(key: str) -> tuple[int, list[tuple[int, str]]]:
-        return order.get(key, len(order)), natural(key)
+        Args:
+            group: the layer's.
+            config: its serialised form (`class_name`, `config`), empty where it is not known.
+            scope: what stands before its own name.
+            models: the same with the names of all models around it.
+        """
+        name = _name(group, config)
+        children = next((group.groups[key] for key in _LAYERS if key in group.groups), None)
+        if children is None:
+            here, whole = (*scope, name), (*models, name)
+            yield from _own(group, config, here, whole)
+        else:
+            here = (*scope, name) if config.get("class_name") in self.scoped else ()
+            whole = (*models, name)
+            listed = _settings(config).get("layers")
+            yield from self._layers(
+                children, listed if isinstance(listed, list) else [], here, whole
+            )
+        for key, child in sorted(group.groups.items(), key=lambda item: natural(item[0])):
+            if not group.place and key in (*_METRICS, "optimizer"):
+                yield from _training(child)
+            elif key != _VARS and key not in _LAYERS:
+                yield from self.layer(child, _inner(config, key), here, whole)
 
-    for key in sorted(group.groups, key=place):
-        child = group.groups[key]
-        named_in_file = _attribute(child)
-        config = by_name.get(named_in_file, {}) if named_in_file else expected.get(key, {})
-        yield from _walk(child, config, scope, models)
+    def _layers(
+        self, group: Group, configs: Sequence[Any], scope: Sequence[str], models: Sequence[str]
+    ) -> Iterator[_Found]:
+        """A model's layers, in the config's order; without one in that of class and number."""
+        keyed = _keys(configs)
+        named = {_config_name(config): config for config in configs}
+        places = {id(config): place for place, config in enumerate(configs)}
+        found = []
+        for key, child in group.groups.items():
+            name = _attribute(child)
+            config = named.get(name, {}) if name else keyed.get(key, {})
+            found.append((places.get(id(config), len(places)), natural(key), child, config))
+        for _, _, child, config in sorted(found, key=lambda entry: entry[:2]):
+            yield from self.layer(child, config, scope, models)
 
 
 def _keys(configs: Sequence[Any]) -> dict[str, Mapping[str, Any]]:
@@ -167,8 +179,8 @@ def _roles(config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(role for role in roles if settings.get(_UNLESS.get(role, ""), True))
 
 
-def _optimizer(group: Group) -> Iterator[_Found]:
-    """Scalars are counters and rates, all others slots."""
+def _training(group: Group) -> Iterator[_Found]:
+    """An optimizer's variables and metrics: scalars are counters and rates, all others slots."""
     for data in group.all_data():
         name = data.place.removeprefix("/").replace("/vars/", "/")
         yield _Found(name, name, data, "slot" if data.shape else "counter")

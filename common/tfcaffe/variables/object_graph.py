@@ -19,18 +19,21 @@ KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _VALUE = "VARIABLE_VALUE"
 _ATTRIBUTES = "/.ATTRIBUTES/"
 _SLOTS = "/.OPTIMIZER_SLOT/"
+_EXPORTED, _COPIED = "variables/", "_all_variables/"  # Source: keras's export_lib.py
+_METRICS = "keras_api/metrics/"  # of Keras 2's SavedModels
 _STEPS = {"iter", "iterations", "_iterations"}  # of Keras's optimizers, old and new
 _RATES = {"learning_rate", "_learning_rate", "lr"}
 
 
 @dataclass(frozen=True)
 class Told:
-    """What the graph tells of one checkpoint key."""
+    """What the graph tells of one checkpoint key; at `twin` is a copy of the same numbers."""
 
     key: str
     name: str
     role: Role = ""
     base: str = ""
+    twin: str = ""
 
 
 def told(path: Path, serialised: bytes) -> tuple[list[Told], list[str]]:
@@ -47,7 +50,7 @@ def told(path: Path, serialised: bytes) -> tuple[list[Told], list[str]]:
 
     try:
         nodes = TrackableObjectGraph.FromString(serialised).nodes
-        values = dict(_values(nodes))
+        values, twins = _without_copies(dict(_values(nodes)))
         training = _training(nodes)
         slots = {
             slot.slot_variable_node_id: slot.original_variable_node_id
@@ -62,8 +65,10 @@ def told(path: Path, serialised: bytes) -> tuple[list[Told], list[str]]:
                 name = readable(value.checkpoint_key)
                 renamed.append(name)
             role = "slot" if index in slots else training.get(index, "")
+            role = "counter" if _METRICS in value.checkpoint_key else role
             base = values[slots[index]].full_name if slots.get(index) in values else ""
-            found.append(Told(value.checkpoint_key, name, role, base))
+            twin = twins.get(value.full_name, "") if names[value.full_name] == 1 else ""
+            found.append(Told(value.checkpoint_key, name, role, base, twin))
     except (DecodeError, IndexError, RecursionError) as error:
         raise FileFormatError(f"{path}: its graph of objects is damaged: {error}") from error
     notes = []
@@ -80,6 +85,20 @@ def _values(nodes: Any) -> Iterator[tuple[int, Any]]:
         for attribute in node.attributes:
             if attribute.name == _VALUE:
                 yield index, attribute
+
+
+def _without_copies(values: dict[int, Any]) -> tuple[dict[int, Any], dict[str, str]]:
+    """Keras's `export` saves each variable twice: as one of `variables`, and in a copy.
+
+    Returns:
+        The first ones, and the copies' keys by full name.
+    """
+    own = Counter(v.full_name for v in values.values() if v.checkpoint_key.startswith(_EXPORTED))
+    copies = {i: v for i, v in values.items() if v.checkpoint_key.startswith(_COPIED)}
+    if Counter(v.full_name for v in copies.values()) - own:
+        return values, {}
+    kept = {index: value for index, value in values.items() if index not in copies}
+    return kept, {value.full_name: value.checkpoint_key for value in copies.values()}
 
 
 def _training(nodes: Any) -> dict[int, Role]:

@@ -19,8 +19,10 @@ import numpy as np
 
 from tfcaffe.errors import FileFormatError
 
-_SHORT = 1 << 12  # longer strings are taken as a data of an array
+_SHORT = 1 << 12  # longer strings are the data of an array
 _MOST_STEPS = 10_000_000
+_MOST_DEPTH = 8  # of containers within each other
+_MOST_VALUES = 1_000_000
 _DTYPE = re.compile(r"[<>|=]?([fiub][1248]|f16|O[48]?|[SU]\d{1,4})")
 
 
@@ -301,7 +303,3 @@ def flattened(path: Path, loaded: Any) -> list[tuple[str, Any]]:
         elif value is not None:
             raise FileFormatError(f"{path}: {'/'.join(names)}: is no array")
     return found
-
-
-_MOST_DEPTH = 8
-_MOST_VALUES = 1_000_000

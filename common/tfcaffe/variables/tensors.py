@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 from tfcaffe.errors import FileFormatError, UnsupportedError
 from tfcaffe.input import FileIdentity
 from tfcaffe.variables.base import Array, Shape, Variable, natural
-from tfcaffe.variables.object_graph import KEY, told
+from tfcaffe.variables.object_graph import KEY, Told, told
 from tfcaffe.variables.roles import with_roles
 
 _SHARD = re.compile(r"\.data-(\d{5})-of-(\d{5})$")
@@ -38,7 +39,7 @@ class Tensors:
     """
 
     def __init__(self, prefix: Path, user: Path) -> None:
-        self._user = user
+        self._prefix, self._user = prefix, user
         self.files = _files(prefix, user)
         self._identities = [FileIdentity.of(file) for file in self.files]
         import tensorflow as tf
@@ -46,11 +47,11 @@ class Tensors:
         with self._told(f"{user}: cannot be read as a checkpoint"):
             self._reader = tf.train.load_checkpoint(str(prefix))
             shapes = self._reader.get_variable_to_shape_map()
-            types = self._reader.get_variable_to_dtype_map()
+            self._types = self._reader.get_variable_to_dtype_map()
         self.shapes: dict[str, Shape] = {
             name: tuple(int(size) for size in shapes[name]) for name in sorted(shapes, key=natural)
         }
-        self.types = {name: types[name].name.removesuffix("_ref") for name in shapes}
+        self.types = {name: self._types[name].name.removesuffix("_ref") for name in shapes}
         self._check_sizes(prefix)
 
     def read(self, name: str) -> Array:
@@ -62,8 +63,19 @@ class Tensors:
         if not all(identity.unchanged() for identity in self._identities):
             raise FileFormatError(f"{self._user}: was changed while it was being read")
         with self._told(f"{self._user}: variable {name!r}: cannot be read"):
-            value = self._reader.get_tensor(name)
+            value = self._value(name)
         return np.asarray(value, object) if self.types[name] == "string" else np.asarray(value)
+
+    def _value(self, name: str) -> Any:
+        import tensorflow as tf
+
+        try:
+            return self._reader.get_tensor(name)
+        except tf.errors.UnimplementedError:  # V1, a variable in parts
+            dtype = self._types[name]
+            return tf.raw_ops.RestoreV2(
+                prefix=str(self._prefix), tensor_names=[name], shape_and_slices=[""], dtypes=[dtype]
+            )[0].numpy()
 
     def variables(self) -> tuple[str, list[Variable], list[str]]:
         """What kind of checkpoint it is, its variables, and notes.
@@ -83,16 +95,30 @@ class Tensors:
             if entry.key not in self.shapes:
                 raise FileFormatError(f"{self._user}: lists {entry.name}, which it does not hold")
             if self.types[entry.key] not in _NO_NUMBERS:
-                about = {"role": entry.role, "base": entry.base}
-                found.append(self._variable(entry.name, entry.key, **about))
+                variable = self._variable(entry.name, entry.key)
+                read = partial(self._both, entry) if entry.twin in self.shapes else variable.read
+                found.append(replace(variable, role=entry.role, base=entry.base, read=read))
         return "a TF2 checkpoint", with_roles(found), notes + more
 
-    def _variable(self, name: str, key: str, **about: Any) -> Variable:
+    def _variable(self, name: str, key: str) -> Variable:
         dtype = self.types[key]
         read = partial(self._refuse, name) if dtype.startswith(_QUANTISED) else None
-        return Variable(
-            name, self.shapes[key], dtype, read or partial(self.read, key), key=key, **about
-        )
+        return Variable(name, self.shapes[key], dtype, read or partial(self.read, key), key=key)
+
+    def _both(self, entry: Told) -> Array:
+        """The numbers of a variable that the file holds twice.
+
+        Raises:
+            FileFormatError: its copies differ.
+        """
+        array = self.read(entry.key)
+        one, other = (np.ravel(a).view(np.uint8) for a in (array, self.read(entry.twin)))
+        if not np.array_equal(one, other):
+            raise FileFormatError(
+                f"{self._user}: holds variable {entry.name!r} twice, with different numbers; "
+                "export the model again"
+            )
+        return array
 
     def _refuse(self, name: str) -> Array:
         raise UnsupportedError(
@@ -102,16 +128,17 @@ class Tensors:
 
     def _check_sizes(self, prefix: Path) -> None:
         """Refuse a tensor that is larger than the files, before any memory is taken for it."""
-        total = sum(identity.size for identity in self._identities)
-        most = total if _index(prefix).is_file() else total * _MOST_PACKED
+        index = self._identities[0].path == _index(prefix)
+        held = sum(identity.size for identity in self._identities[index:])
+        most = held if index else held * _MOST_PACKED
         for name, shape in self.shapes.items():
             if self.types[name] in _NO_NUMBERS:
                 continue
-            size = int(np.prod(shape, dtype=object))
+            size = int(np.prod(shape, dtype=object)) * self._types[name].size
             if size < 0 or size > most:
                 raise FileFormatError(
                     f"{self._user}: variable {name!r}: claims the shape {shape}, more than the "
-                    "files hold"
+                    "files hold; fetch or save it again"
                 )
 
     @contextmanager

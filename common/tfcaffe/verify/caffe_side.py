@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfcaffe.errors import UsageError
+from tfcaffe.errors import RuntimeMissingError, UsageError
 from tfcaffe.files import caffemodel
 from tfcaffe.files.file_kind import is_hdf5
 from tfcaffe.files.weights import Weights
@@ -110,7 +110,10 @@ def start(backend: str, stack: ExitStack) -> Caffe | OpenCV:
     if backend not in BACKENDS:
         raise UsageError(f"--backend {backend}: there are {' and '.join(BACKENDS)}")
     if backend == "pycaffe":
-        return stack.enter_context(Caffe())
+        try:
+            return stack.enter_context(Caffe())
+        except RuntimeMissingError as error:
+            raise RuntimeMissingError(f"{error}; or verify with --backend opencv") from error
     return stack.enter_context(OpenCV())
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tfcaffe.output import DUMP_INDEX
 from tfcaffe.twin import BlobTwin
 from tfcaffe.verify.compare import Array
 
-INDEX = "index.json"
 _LONGEST = 60  # characters of a name that a file's name keeps
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -33,7 +33,7 @@ class Dump:
 
     def __exit__(self, *error: object) -> None:
         text = json.dumps({"blobs": self._entries}, ensure_ascii=False, indent=1)
-        (self.folder / INDEX).write_text(text, encoding="utf-8", errors="surrogateescape")
+        (self.folder / DUMP_INDEX).write_text(text, encoding="utf-8", errors="surrogateescape")
 
     def __call__(self, blob: BlobTwin, caffe: Array, tensorflow: Array) -> None:
         stem = f"{len(self._entries):04d}-{_safe(blob.layer)}-{_safe(blob.blob)}"

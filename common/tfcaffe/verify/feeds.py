@@ -64,11 +64,19 @@ def random_feeds(
     looks them up, valid indices. A free batch becomes `samples`.
 
     Raises:
-        UsageError: no samples.
+        UsageError: no samples, or more than the memory holds.
     """
     if samples < 1:
         raise UsageError(f"--samples {samples}: give a number of 1 or more")
-    rng = np.random.default_rng(seed)
+    try:
+        return _drawn(inputs, samples, np.random.default_rng(seed), preprocessing)
+    except (MemoryError, ValueError) as error:  # NumPy's, of arrays beyond any memory
+        raise UsageError(f"--samples {samples}: {error}") from error
+
+
+def _drawn(
+    inputs: Sequence[Input], samples: int, rng: np.random.Generator, preprocessing: Preprocessing
+) -> dict[str, Array]:
     free = [item.usual[0] for item in inputs if item.usual and item.shape[0] is None]
     common = gcd(*free) if free else 1
     feeds = {}
@@ -168,7 +176,7 @@ def _filled(item: Input) -> Shape:
 
 def _read(item: Input, file: Path, preprocessing: Preprocessing, notes: list[str]) -> Array:
     if not file.is_file():
-        raise UsageError(f"--input {file}: there is no such file")
+        raise UsageError(f"--input {file}: {'is no' if file.exists() else 'there is no such'} file")
     if file.suffix == ".npy":
         return _npy(file)
     if len(item.usual) != 4:
@@ -231,6 +239,8 @@ def _pillow_image(file: Path, channels: int, height: int, width: int) -> Any:
 
 def _check(item: Input, array: Array, source: str) -> None:
     if _fits(array.shape, item.shape):
+        if not np.isfinite(array).all():
+            raise UsageError(f"{source}: holds numbers that are not finite, which prove nothing")
         return
     hint = ""
     rank = array.ndim

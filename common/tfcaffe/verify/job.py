@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from tfcaffe.oracle.opencv import OpenCV
 from tfcaffe.oracle.pycaffe import Caffe
 from tfcaffe.plan import Plan
 from tfcaffe.preprocess import Preprocessing
+from tfcaffe.progress import Watch as Progress
+from tfcaffe.progress import unwatched
 from tfcaffe.twin import BlobTwin, Twin
 from tfcaffe.verify import caffe_side
 from tfcaffe.verify.caffe_side import State, Values
@@ -27,9 +29,9 @@ from tfcaffe.verify.convention import by_convention, from_outside
 from tfcaffe.verify.match import check_shapes, fits, match, ref_of, skipped
 from tfcaffe.verify.model import Model, Place
 from tfcaffe.verify.opening import open_model
+from tfcaffe.verify.options import Mode
 from tfcaffe.verify.report import BlobReport, Report
 
-Mode = Literal["chained", "isolated"]
 Watch = Callable[[BlobTwin, Array, Array], None]
 _NOT_THERE = "the model does not have it"
 _FOLDED = "the model does not have it: its preprocessing is folded into the layer that reads it"
@@ -59,17 +61,24 @@ class Job:
     backend: str
     notes: tuple[str, ...]
 
-    def run(self, oracle: Caffe | OpenCV | None = None, watch: Watch | None = None) -> Report:
+    def run(
+        self,
+        oracle: Caffe | OpenCV | None = None,
+        watch: Watch | None = None,
+        progress: Progress = unwatched,
+    ) -> Report:
         """Run both sides, Caffe's first.
 
         Args:
             oracle: a running backend; None starts one and ends it.
             watch: is given each compared blob with both arrays, in Caffe's layout.
+            progress: is told how many of the model's tensors are compared.
 
         Raises:
             OracleError: Caffe's side fails.
             UsageError: the model is not of this net, or cannot be looked into.
         """
+        progress("TensorFlow opens the model", 0, 1)
         model = open_model(self.model, recorded=self.record is not None)
         twin = self._twin(model)
         numbers = match(self.plan.net, twin, model.name)
@@ -82,8 +91,10 @@ class Job:
             )
         blobs = [(blob, ref_of(self.plan.net, numbers, blob)) for blob in twin.blobs]
         outputs = [(blob, ref_of(self.plan.net, numbers, blob)) for blob in twin.outputs]
+        progress(f"{'Caffe' if self.backend == 'pycaffe' else 'OpenCV'} runs", 0, 1)
         values = self._caffe({ref for _, ref in (*blobs, *outputs)}, oracle)
-        comparison = _Comparison(self, values, watch)
+        progress("TensorFlow runs", 0, 1)
+        comparison = _Comparison(self, values, watch, progress)
         comparison.run(model, twin, blobs, outputs)
         unseen = _INSIDE if outside else _NOT_THERE
         reasons = {**values.missing, **self._folded(numbers)}
@@ -160,10 +171,11 @@ class Job:
 class _Comparison:
     """Collects the reports while the model runs."""
 
-    def __init__(self, job: Job, values: Values, watch: Watch | None) -> None:
-        self.job, self.values, self.watch = job, values, watch
+    def __init__(self, job: Job, values: Values, watch: Watch | None, progress: Progress) -> None:
+        self.job, self.values, self.watch, self.progress = job, values, watch, progress
         self.reports: dict[tuple[Place, Ref], BlobReport] = {}
         self._at: dict[Place, list[tuple[BlobTwin, Ref]]] = defaultdict(list)
+        self._visited = 0
 
     def run(
         self,
@@ -199,6 +211,8 @@ class _Comparison:
             self.reports[_key(blob, ref)] = report
             if self.job.mode == "isolated" and laid is not None:
                 array = laid
+        self._visited += 1
+        self.progress(f"compared {place[0]}", self._visited, len(self._at))
 
     def _caffe(self, blob: BlobTwin, ref: Ref) -> Array | None:
         """Caffe's numbers as the model lays them; None if they cannot lie so."""

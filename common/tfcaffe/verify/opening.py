@@ -23,6 +23,7 @@ _NO_MODELS = {
     ".ckpt": "a TensorFlow checkpoint",
     ".ckpt.index": "a part of a TensorFlow checkpoint",
 }
+_CAFFES = {".caffemodel": "Caffe's weights", ".prototxt": "a Caffe net"}
 _MOST_RECORD = 64 << 20  # bytes; the largest net's record is far below one MiB
 
 
@@ -33,6 +34,11 @@ def read_record(path: Path) -> Twin | None:
         UsageError: there is no such model, or it is of a kind that cannot be run.
         FileFormatError: the record is damaged.
     """
+    if path.suffix in _CAFFES:
+        raise UsageError(
+            f"{path}: is {_CAFFES[path.suffix]}, not the TensorFlow model, which comes last: name "
+            "the net, its weights (if it has any) and the model, in this order"
+        )
     if kind := _no_model(path):
         raise UsageError(
             f"{path}: is {kind}, which verify cannot run; it takes {_MODELS}. Convert to .keras "

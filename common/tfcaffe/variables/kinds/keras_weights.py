@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tfcaffe.variables.zipped import Member, is_zip, members
 
 _WEIGHTS = "model.weights.h5"
 _CONFIG = "config.json"
+_METADATA = "metadata.json"
 _ROOT = {"vars", "layers", "_layer_checkpoint_dependencies"}
 _MOST_CONFIG = 1 << 28
 
@@ -37,12 +39,12 @@ def read(path: Path, like: Path | None = None) -> Variables:
         UsageError: `like` is no `.keras`, or of another model.
         FileFormatError: it is damaged.
     """
-    source, config = _open(path)
+    source, model = _open(path)
     root = tree(source)
     kind = "a Keras model" if source.member else "a Keras weights file"
     files, notes = [path], []
     if not source.member and like is not None:
-        config = _like_config(path, root, like)
+        model = _like(path, root, like)
         files.append(like)
     elif not source.member:
         notes.append(
@@ -50,20 +52,30 @@ def read(path: Path, like: Path | None = None) -> Variables:
         )
     if other := root.all_other():
         notes.append(f"{some(other)}: no numbers, left out")
-    return gathered(path, kind, named(root, config), notes, files)
+    found = named(root, model.config, model.version) if model else named(root, None)
+    return gathered(path, kind, found, notes, files)
 
 
-def _open(path: Path) -> tuple[Source, Mapping[str, Any] | None]:
-    """The HDF5 file that holds the weights, and for a `.keras` the model's config."""
+@dataclass(frozen=True)
+class _Model:
+    """What a `.keras` says of its model."""
+
+    config: Mapping[str, Any]
+    version: str
+
+
+def _open(path: Path) -> tuple[Source, _Model | None]:
+    """The HDF5 file that holds the weights, and of a `.keras` the model."""
     with path.open("rb") as file:
         if not is_zip(file.read(4)):
             return Source.of(path), None
     _, found = members(path)
     if _CONFIG not in found:
         raise FileFormatError(f"{path}: has no {_CONFIG}; save the model again")
-    config = _parsed(found[_CONFIG])
+    about = _parsed(found[_METADATA]) if _METADATA in found else {}
+    model = _Model(_parsed(found[_CONFIG]), str(about.get("keras_version", "3")))
     member = found[_WEIGHTS]
-    return Source(path, member.span(), member), config
+    return Source(path, member.span(), member), model
 
 
 def _parsed(member: Member) -> Mapping[str, Any]:
@@ -75,16 +87,16 @@ def _parsed(member: Member) -> Mapping[str, Any]:
     except (ValueError, RecursionError) as error:
         raise FileFormatError(f"{member.where}: is no JSON: {error}") from error
     if not isinstance(config, dict):
-        raise FileFormatError(f"{member.where}: is no model's config")
+        raise FileFormatError(f"{member.where}: is not what Keras writes")
     return config
 
 
-def _like_config(path: Path, root: Group, like: Path) -> Mapping[str, Any]:
-    """The config of `like`, if both files have one structure."""
-    if not like.is_file():
-        raise UsageError(f"--like {like}: there is no such file")
-    source, config = _open(like)
-    if config is None:
+def _like(path: Path, root: Group, like: Path) -> _Model:
+    """The model of `like`, if both files have one structure."""
+    if not _takes(Place.of(like)):
+        raise UsageError(f"--like {like}: is no .keras of Keras 3")
+    source, model = _open(like)
+    if model is None:
         raise UsageError(f"--like {like}: only a .keras names variables; give one")
     theirs = {data.place: data.shape for data in tree(source).all_data()}
     for data in root.all_data():
@@ -93,7 +105,7 @@ def _like_config(path: Path, root: Group, like: Path) -> Mapping[str, Any]:
                 f"--like {like}: is of another model than {path}: {data.place} has shape "
                 f"{data.shape} there and {theirs.get(data.place, 'is missing')} here"
             )
-    return config
+    return model
 
 
 def write(path: Path, items: Items, like: Path | None = None, keep: bool = False) -> list[str]:
@@ -106,8 +118,7 @@ def write(path: Path, items: Items, like: Path | None = None, keep: bool = False
         raise UsageError(
             f"{path}: is keyed by structure; give --like MODEL.keras or OLD.weights.h5"
         )
-    model = Place.of(like)
-    if not _takes(model):
+    if not _takes(Place.of(like)):
         raise UsageError(f"--like {like}: is neither a .keras nor a .weights.h5 of Keras 3")
     template = Template(read(like))
     import h5py
