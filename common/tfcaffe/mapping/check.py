@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Unpack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
 
 from tfcaffe.bind import bind
-from tfcaffe.errors import MappingError
+from tfcaffe.errors import MappingError, UsageError
 from tfcaffe.load import load_weights
 from tfcaffe.mapping import apply
 from tfcaffe.mapping.resolve import Pair, Resolved
 from tfcaffe.mapping.sides import AnyPath, SideOptions, read_sides, shape_of
 from tfcaffe.terminal import table
+from tfcaffe.verify.caffe_side import State
+
+if TYPE_CHECKING:
+    from tfcaffe.mapping.run import Run
 
 
 @dataclass(frozen=True)
@@ -20,16 +25,23 @@ class Check:
 
     Args:
         problems: why the mapping does not fit; none if it does.
+        ran: what both sides computed, if they were run.
     """
 
     resolved: Resolved
     problems: tuple[str, ...]
     notes: tuple[str, ...]
+    ran: Run | None = None
 
     @property
     def fits(self) -> bool:
         """Whether every blob and every variable has its place, and the numbers are possible."""
         return not self.problems
+
+    @property
+    def good(self) -> bool:
+        """Whether it fits and, if both sides were run, they agree."""
+        return self.fits and (self.ran is None or self.ran.agrees)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data: what `--json` prints. The keys stay as they are."""
@@ -45,6 +57,7 @@ class Check:
             "ignored_variables": list(found.left_variables),
             "problems": list(self.problems),
             "notes": list(self.notes),
+            "run": None if self.ran is None else self.ran.to_json(),
         }
 
     def to_text(self) -> str:
@@ -66,6 +79,8 @@ class Check:
             parts.append("\n".join(self.problems))
         verdict = "fits" if self.fits else "does not fit"
         parts.append(f"{self.resolved.mapping.path}: {verdict} {self.resolved.plan.net.path}")
+        if self.ran is not None:
+            parts.append(self.ran.to_text())
         return "\n\n".join(parts)
 
 
@@ -75,6 +90,7 @@ def check(
     *,
     weights: AnyPath | None = None,
     checkpoint: AnyPath | None = None,
+    run: bool = False,
     **options: Unpack[SideOptions],
 ) -> Check:
     """Hold a mapping against a net and, where they are given, weights and a checkpoint.
@@ -84,6 +100,7 @@ def check(
         net: the prototxt.
         weights: a caffemodel; that its blobs fit, and are the constants that they must be.
         checkpoint: a file of variables; that they fit, each in one place.
+        run: whether both sides are run as well, where the checkpoint is a model.
         options: `SideOptions` has them all.
 
     Raises:
@@ -94,7 +111,19 @@ def check(
     problems = [str(problem) for problem in found.problems]
     if not problems:
         problems += _wrong_numbers(found, weights, sides.variables)
-    return Check(found, tuple(problems), sides.notes)
+    if not run or problems:
+        return Check(found, tuple(problems), sides.notes)
+    if checkpoint is None:
+        raise UsageError("--run needs the TensorFlow model: --checkpoint MODEL.keras")
+    state = State(
+        options.get("phase", "TEST"), options.get("level", 0), tuple(options.get("stage", ()))
+    )
+    from tfcaffe.mapping.run import run as run_both
+
+    ran = run_both(
+        sides, found, Path(checkpoint), None if weights is None else Path(weights), state=state
+    )
+    return Check(found, (), sides.notes, ran)
 
 
 def _wrong_numbers(found: Resolved, weights: AnyPath | None, variables: Any) -> list[str]:

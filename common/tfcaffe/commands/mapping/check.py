@@ -30,6 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint", type=Path, metavar="C", help="a checkpoint, Keras file, SavedModel or .npz"
     )
+    parser.add_argument(
+        "--run",
+        dest="run_both",
+        action="store_true",
+        help="run both sides as well; the checkpoint is a model then",
+    )
     add_variable_options(parser)
     add_layer_options(parser)
     parser.add_argument("--json", action="store_true", help="for programs")
@@ -38,15 +44,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> int:
     """Check, print, and say by the exit code whether it fits."""
     from tfcaffe.mapping.check import check
+    from tfcaffe.quiet import set_environment
 
+    set_environment()
     found = check(
         options.mapping,
         options.net,
         weights=options.weights,
         checkpoint=options.checkpoint,
+        run=options.run_both,
         **side_options(options),
     )
     console.result(json.dumps(found.to_json(), indent=1) if options.json else found.to_text())
     for note in found.notes:
         console.note(note)
-    return DONE if found.fits else ANSWER_IS_NO
+    return DONE if found.good else ANSWER_IS_NO
