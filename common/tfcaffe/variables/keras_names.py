@@ -117,7 +117,7 @@ class _Walk:
             yield from self._layers(
                 children, listed if isinstance(listed, list) else [], here, whole
             )
-        for key, child in sorted(group.groups.items(), key=lambda item: natural(item[0])):
+        for key, child in sorted(group.groups.items(), key=lambda item: _order(item[0])):
             if not group.place and key in (*_METRICS, "optimizer"):
                 yield from _training(child)
             elif key != _VARS and key not in _LAYERS:
@@ -184,6 +184,11 @@ def _training(group: Group) -> Iterator[_Found]:
     for data in group.all_data():
         name = data.place.removeprefix("/").replace("/vars/", "/")
         yield _Found(name, name, data, "slot" if data.shape else "counter")
+
+
+def _order(key: str) -> tuple[bool, list[tuple[int, str]]]:
+    """Attributes by name, but forward before backward."""
+    return key != "forward_layer", natural(key)
 
 
 def _inner(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +43,18 @@ def read(path: Path, like: Path | None = None) -> Variables:
     root = tree(source)
     kind = "a Keras model" if source.member else "a Keras weights file"
     files, notes = [path], []
-    if not source.member and like is not None:
-        model = _like(path, root, like)
+    if model:
+        found = named(root, model.config, model.version)
+    elif like is not None:
+        found = _named_like(path, root, like)
         files.append(like)
-    elif not source.member:
+    else:
+        found = named(root, None)
         notes.append(
             "keyed by structure: variables are numbered in each layer; --like MODEL.keras has names"
         )
     if other := root.all_other():
         notes.append(f"{some(other)}: no numbers, left out")
-    found = named(root, model.config, model.version) if model else named(root, None)
     return gathered(path, kind, found, notes, files)
 
 
@@ -91,21 +93,32 @@ def _parsed(member: Member) -> Mapping[str, Any]:
     return config
 
 
-def _like(path: Path, root: Group, like: Path) -> _Model:
-    """The model of `like`, if both files have one structure."""
+def _named_like(path: Path, root: Group, like: Path) -> list[Variable]:
+    """The variables of a bare weights file by the names of those at their places in `like`.
+
+    The file's own names of layers do not count: automatic ones differ from run to run.
+
+    Raises:
+        UsageError: `like` is no `.keras`, or of another structure.
+    """
     if not _takes(Place.of(like)):
         raise UsageError(f"--like {like}: is no .keras of Keras 3")
     source, model = _open(like)
     if model is None:
         raise UsageError(f"--like {like}: only a .keras names variables; give one")
-    theirs = {data.place: data.shape for data in tree(source).all_data()}
-    for data in root.all_data():
-        if not data.place.startswith("/optimizer") and theirs.get(data.place) != data.shape:
+    mine = {v.key: v for v in named(root, None)}
+    theirs = {v.key: v for v in named(tree(source), model.config, model.version)}
+    own = [key for found in (theirs, mine) for key, v in found.items() if not v.role]
+    for key in own:
+        here, there = (found[key].shape if key in found else None for found in (mine, theirs))
+        if here != there:
             raise UsageError(
-                f"--like {like}: is of another model than {path}: {data.place} has shape "
-                f"{data.shape} there and {theirs.get(data.place, 'is missing')} here"
+                f"--like {like}: is of another model than {path}: {key} has shape {there} there "
+                f"and {here} here"
             )
-    return model
+    names = {key: theirs[key].name for key in own}
+    ordered = [mine[key] for key in names] + [v for v in mine.values() if v.key not in names]
+    return [replace(v, name=names.get(v.key, v.name)) for v in ordered]
 
 
 def write(path: Path, items: Items, like: Path | None = None, keep: bool = False) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from functools import partial
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -19,6 +20,15 @@ from tfcaffe.variables.zipped import Member, is_zip, members
 _SUFFIX = ".npy"
 _CHUNK = 1 << 24
 _NUMBERS = "fiub"
+_HEADER_ERRORS = (
+    ValueError,
+    TypeError,
+    SyntaxError,
+    TokenError,
+    RecursionError,
+    MemoryError,
+    EOFError,
+)
 
 
 def _takes(place: Place) -> bool:
@@ -85,7 +95,7 @@ def header(where: str, stream: IO[bytes]) -> tuple[Shape, bool, np.dtype[Any]]:
             shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
         else:
             raise ValueError(f"format {version[0]}.{version[1]} is for structures")
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, EOFError) as error:
+    except _HEADER_ERRORS as error:
         raise FileFormatError(f"{where}: is no sound .npy: {error}") from error
     if any(size < 0 for size in shape):
         raise FileFormatError(f"{where}: has a shape that cannot be: {shape}")
