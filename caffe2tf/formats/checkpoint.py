@@ -12,6 +12,8 @@ from caffe2tf.formats import Format
 from caffe2tf.formats.npz import arrays
 from caffe2tf.source import Source
 from tfcaffe.names import escape
+from tfcaffe.variables import bundle
+from tfcaffe.variables.kinds.checkpoint import write as write_checkpoint
 
 # TensorFlow's customary names; other roles stay as they are.
 _CUSTOMARY = {
@@ -24,22 +26,13 @@ _CUSTOMARY = {
 
 def write(source: Source, path: Path) -> Sequence[str]:
     """Layer names are escaped: only then can a variable bear them."""
-    import tensorflow as tf
-
-    found = list(arrays(source))
-    names = [f"{escape(layer)}/{_CUSTOMARY.get(role, role)}" for layer, role, _ in found]
-    tf.raw_ops.SaveV2(
-        prefix=str(path),
-        tensor_names=names,
-        shape_and_slices=[""] * len(names),
-        tensors=[array for _, _, array in found],
+    return write_checkpoint(
+        path,
+        (
+            (f"{escape(layer)}/{_CUSTOMARY.get(role, role)}", array)
+            for layer, role, array in arrays(source)
+        ),
     )
-    return ()
 
 
-def files(prefix: Path) -> list[Path]:
-    """TensorFlow's two files for a prefix."""
-    return [Path(f"{prefix}.index"), Path(f"{prefix}.data-00000-of-00001")]
-
-
-FORMAT = Format("checkpoint", ".ckpt", write, files=files)
+FORMAT = Format("checkpoint", ".ckpt", write, files=bundle.files, tensorflow=False)

@@ -12,17 +12,12 @@ from caffe2tf.formats import Format
 from caffe2tf.merge import batch_norm_scales
 from caffe2tf.source import Source
 from tfcaffe.errors import UsageError
+from tfcaffe.variables.kinds.npz import write as write_npz
 
 
 def write(source: Source, path: Path) -> Sequence[str]:
     """One array per blob of the net; a merged pair bears the BatchNorm's name."""
-    import zipfile
-
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        for layer, role, array in arrays(source):
-            with archive.open(f"{layer}/{role}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
-    return ()
+    return write_npz(path, ((f"{layer}/{role}", array) for layer, role, array in arrays(source)))
 
 
 def arrays(source: Source) -> Iterator[tuple[str, str, NDArray[np.float32]]]:

@@ -39,6 +39,12 @@ def open_variables(path: str | PathLike[str], like: str | PathLike[str] | None =
     raise FileFormatError(f"{path}: holds no variables that can be read; give {_READABLE}")
 
 
+def needs_tensorflow(path: str | PathLike[str]) -> bool:
+    """Whether TensorFlow reads what is there: commands import it in their own quiet way."""
+    place = Place.of(Path(path))
+    return any(kind.tensorflow and kind.takes(place) for kind in registry())
+
+
 def _neighbours(path: Path) -> str:
     """The checkpoints beside a path that is not there."""
     try:

@@ -64,6 +64,7 @@ class Kind:
         write: writes all items to a path at which nothing is yet, as in the file `like` where one
             is given; of that, what is missing keeps its numbers if `keep` says so. Returns notes.
         files: what is written for a path.
+        tensorflow: whether reading needs TensorFlow.
     """
 
     takes: Callable[[Place], bool]
@@ -71,6 +72,7 @@ class Kind:
     suffix: str = ""
     write: Callable[[Path, Items, Path | None, bool], list[str]] | None = None
     files: Callable[[Path], list[Path]] = _itself
+    tensorflow: bool = False
 
 
 @cache

@@ -119,4 +119,4 @@ def write(path: Path, items: Items, like: Path | None = None, keep: bool = False
     return notes
 
 
-KIND = Kind(_takes, read, ".ckpt", write, bundle.files)
+KIND = Kind(_takes, read, ".ckpt", write, bundle.files, tensorflow=True)

@@ -38,4 +38,4 @@ def read(path: Path, like: Path | None = None) -> Variables:
     return gathered(folder, "a SavedModel", found, notes, tensors.files)
 
 
-KIND = Kind(_takes, read)
+KIND = Kind(_takes, read, tensorflow=True)
