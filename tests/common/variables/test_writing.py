@@ -214,6 +214,39 @@ def test_what_is_not_given_is_kept(tmp_path: Path) -> None:
         assert file["layers/conv2d_1/vars"].attrs["name"] == "two"
 
 
+def test_a_keras_model_restores_a_checkpoint_of_objects(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    model = network(1)
+    model.compile("adam", "mse")
+    model.fit(np.ones((2, 6, 5, 3)), np.ones((2, 3)), verbose=0)
+    like = tf.train.Checkpoint(model=model).save(str(tmp_path / "old"))
+    numbers = {variable.path: variable.numpy() for variable in network(2).variables}
+    write_variables(tmp_path / "m.ckpt", numbers.items(), like)
+    restored = tf.train.Checkpoint(model=model).restore(str(tmp_path / "m.ckpt"))
+    restored.assert_existing_objects_matched()
+    for variable in model.variables:
+        np.testing.assert_array_equal(variable.numpy(), numbers[variable.path])
+    assert model.optimizer.iterations.numpy() == 1
+
+
+def test_quantised_variables_are_carried_over(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    tf.raw_ops.SaveV2(
+        prefix=str(tmp_path / "old"),
+        tensor_names=["bias", "kernel"],
+        shape_and_slices=["", ""],
+        tensors=[tf.constant([1.0]), tf.bitcast(tf.constant([1, -2], tf.int8), tf.qint8)],
+    )
+    given = [("bias", np.float32([4]))]
+    write_variables(tmp_path / "m.ckpt", given, tmp_path / "old", keep=True)
+    reader = tf.train.load_checkpoint(str(tmp_path / "m.ckpt"))
+    assert reader.get_variable_to_dtype_map() == {"bias": tf.float32, "kernel": tf.qint8}
+    assert reader.get_tensor("kernel").astype(np.int8).tolist() == [1, -2]
+    assert reader.get_tensor("bias").tolist() == [4]
+
+
 MISFITS = {
     "unknown": ([("one/kernal", np.ones((1, 1, 4, 4)))], "one/kernal.*nearest are one/kernel"),
     "shape": ([("one/kernel", np.ones((4, 4)))], r"has shape \(1, 1, 4, 4\)"),
