@@ -100,7 +100,7 @@ def fill_by(
     for name, value in options.items():
         if name in SideOptions.__annotations__:
             chosen[name] = value  # type: ignore[literal-required]
-        elif value != with_defaults({})[name]:  # type: ignore[literal-required]
+        elif value and value != with_defaults({})[name]:  # type: ignore[literal-required]
             flag = name.replace("_", "-")
             raise UsageError(f"--{flag} shapes a model, and --mapping only moves numbers")
     if to is not None:
