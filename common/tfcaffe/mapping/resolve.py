@@ -289,7 +289,7 @@ def _transform(mapping: MappingFile, plan: Plan, blob: Blob, value: Value, count
     else:
         found = transforms.default(param)
     flips = [transforms.axis_of(found, letter) for letter in value.reverse]
-    if mapping.flips and _reads_colours(plan, entry, blob):
+    if mapping.flips and reads_colours(plan, entry, blob):
         flips.append(transforms.axis_of(found, "I"))
     found = replace(found, flips=tuple(flips), delta=_delta(mapping, value, entry, blob))
     if count > 1:
@@ -354,7 +354,7 @@ def _delta(mapping: MappingFile, value: Value, entry: PlannedLayer, blob: Blob) 
     return 0.0 if abs(delta) < 1e-6 * caffe else delta  # eps is a float32 in the prototxt
 
 
-def _reads_colours(plan: Plan, entry: PlannedLayer, blob: Blob) -> bool:
+def reads_colours(plan: Plan, entry: PlannedLayer, blob: Blob) -> bool:
     """Whether a kernel reads an input of three channels directly."""
     if blob.type != "Convolution" or blob.role != "weights":
         return False

@@ -88,9 +88,20 @@ def read_sides(
         ConversionError: one of them is missing, damaged or wrong.
         TypeError: there is no such option.
     """
+    read = load_mapping(str(mapping))
+    plan = read_net(net, **options)
+    return Sides(read, plan, None if variables is None else read_variables(variables, **options))
+
+
+def read_net(net: AnyPath, **options: Unpack[SideOptions]) -> Plan:
+    """The net's plan.
+
+    Raises:
+        ConversionError: the net is missing, damaged or wrong.
+        TypeError: there is no such option.
+    """
     if unknown := options.keys() - SideOptions.__annotations__.keys():
         raise TypeError(f"unexpected keyword argument {min(unknown)!r}; see SideOptions")
-    read = load_mapping(str(mapping))
     load_plugins([Path(path) for path in options.get("plugin", ())])
     layers = load_net(
         net,
@@ -99,15 +110,21 @@ def read_sides(
         stages=options.get("stage", ()),
         protos=[Path(path) for path in options.get("proto", ())],
     )
-    plan = make_plan(layers)
-    if variables is None:
-        return Sides(read, plan, None)
-    found = open_variables(variables, options.get("like"))
+    return make_plan(layers)
+
+
+def read_variables(path: AnyPath, **options: Unpack[SideOptions]) -> Variables:
+    """A file's variables, named and chosen as the options say.
+
+    Raises:
+        ConversionError: the file is missing or damaged, or has no such variables.
+    """
+    found = open_variables(path, options.get("like"))
     if options.get("ema"):
         found = with_averages(found)
     if options.get("prefix"):
         found = with_prefix(found, options["prefix"])
-    return Sides(read, plan, found)
+    return found
 
 
 def shape_of(shape: Shape) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,16 +172,22 @@ def fitting(param: Param, shape: Shape) -> Iterator[str]:
                 yield f"layout: {layout}"
         except LayoutError:
             continue
-    if prod(shape) == prod(param.shape) and [s for s in shape if s != 1] == [
-        s for s in default(param).joined if s != 1
-    ]:
-        tf, caffe = sides(param)
-        if " " not in tf:
-            tf = caffe = "c"
-        axes = iter(tf.split()) if "(" not in tf else iter(())
-        text = " ".join("1" if size == 1 else next(axes, "?") for size in shape)
-        if "?" not in text:
-            yield f'rearrange: "{text} -> {caffe}"'
+    if [size for size in shape if size > 1] == [n for n in default(param).joined if n > 1]:
+        yield from _with_ones(param, shape)
+
+
+def _with_ones(param: Param, shape: Shape) -> Iterator[str]:
+    """The usual order, with axes of size 1 more or fewer."""
+    tf, caffe = sides(param)
+    sizes = Pattern(param.layout.text, param.layout.sizes).axis_sizes(param.shape)
+    groups = [re.findall(r"[a-z]\w*", group) for group in re.findall(r"\([^()]*\)|\w+", tf)]
+    long = [[axis for axis in group if sizes[axis] > 1] for group in groups]
+    if any(len(group) > 1 for group in long):
+        return
+    axes = iter([group[0] for group in long if group])
+    text = " ".join("1" if size == 1 else next(axes) for size in shape)
+    kept = re.sub(r"[a-z]\w*", lambda axis: axis[0] if sizes[axis[0]] > 1 else "1", caffe)
+    yield f'rearrange: "{text} -> {re.sub(r"[()]", "", kept)}"'
 
 
 def words(transform: Transform, param: Param) -> str:
