@@ -22,7 +22,7 @@ BENCHMARKS := $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup pycaffe demo test lint bench backends corpus faults wheel clean
+.PHONY: help setup pycaffe demo test lint bench backends corpus mappings faults wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -50,6 +50,9 @@ backends: $(VENV)/dev.stamp .venv-jax/make.stamp .venv-torch/make.stamp ## .kera
 
 corpus: $(VENV)/dev.stamp $(CAFFE) ## the sweep over a folder of real nets (CORPUS=...), resumable
 	$(BIN)/python tests/corpus_sweep.py
+
+mappings: $(VENV)/dev.stamp $(CAFFE) ## the shipped mappings between real models and real Caffe, resumable
+	$(BIN)/python tests/mapping_sweep.py
 
 faults: $(VENV)/dev.stamp $(CAFFE) ## plant known mistakes, one at a time: each must turn the tests red
 	$(BIN)/python tests/plant_faults.py

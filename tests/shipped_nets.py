@@ -31,10 +31,12 @@ class CaffeSide:
     conditions: tuple[Change, ...] = ()
     setup: tuple[Change, ...] = ()
 
-    def write(self, corpus: Path, path: Path, *, changed: bool = True) -> Path:
+    def write(
+        self, corpus: Path, path: Path, *, changed: bool = True, also: tuple[Change, ...] = ()
+    ) -> Path:
         """The prototxt, with its conditions met or as it was published."""
         net = prototxt.read(corpus / "prototxt" / f"{self.net}.prototxt").net
-        for change in (*self.setup, *(self.conditions if changed else ())):
+        for change in (*self.setup, *(self.conditions if changed else ()), *also):
             change(net)
         path.write_text(prototxt.dump(net), encoding="utf-8")
         return path
@@ -189,6 +191,13 @@ def _floor(name: str) -> Change:
         pooling.round_mode = 1
 
     return change
+
+
+def smaller(net: Net) -> None:
+    """Fully connected layers of few outputs: a mapping knows no sizes."""
+    for layer in net.layer:
+        if layer.type == "InnerProduct":
+            layer.inner_product_param.num_output = min(40, layer.inner_product_param.num_output)
 
 
 def _squeezenet_v1_0() -> tuple[Change, ...]:

@@ -97,15 +97,17 @@ class Run:
     def to_text(self) -> str:
         """One line for people."""
         first = self.first_difference
+        if self.agrees:
+            worst = max(m.difference.max for m in self.meetings if m.output)
+            said = f"run: both sides agree at every output, within {worst:.1e} of its scale"
+            inside = "" if first is None else f" (inside, {first.layer} and {first.node} differ)"
+            return said + inside
         if first is not None:
             return (
                 f"run: the two sides differ, first at {first.layer} ({first.node}) by "
                 f"{first.difference.max:.1e} of its scale"
             )
-        if not self.agrees:
-            return "run: nothing is proven: the outputs are constant, or hardly depend on the input"
-        worst = max(m.difference.max for m in self.meetings if m.output)
-        return f"run: both sides agree at every output, within {worst:.1e} of its scale"
+        return "run: nothing is proven: the outputs are constant, or hardly depend on the input"
 
 
 def run(

@@ -1,0 +1,236 @@
+"""`make mappings`: each shipped mapping between real models and real Caffe.
+
+    python tests/mapping_sweep.py [--again] [--only TEXT]
+
+Where the TensorFlow side can be built, every variable of it is random, and its numbers go through
+the mapping into a caffemodel, which real Caffe runs; the outputs are compared, and all numbers go
+back. A mapping with conditions is tried without them too: then the two sides must be told apart.
+Results go to `out/mappings.jsonl` as they come, so that a sweep that was stopped goes on where it
+was; the table is written to `out/mappings.md` at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+from corpus_sweep import OUT, corpus
+from shipped_nets import SHIPPED
+
+RESULTS, TABLE = OUT / "mappings.jsonl", OUT / "mappings.md"
+LIMIT = 1e-5  # of the scale, at every output
+_MOVED = 1e-2  # of the scale, when the input moves by a pixel
+_ULPS = 2.0**-22  # a variance to which a difference of epsilons was added, and taken away again
+
+
+def sweep(*, again: bool, only: str) -> list[dict[str, Any]]:
+    """Run what has no result yet; all results in order."""
+    OUT.mkdir(exist_ok=True)
+    if again:
+        RESULTS.unlink(missing_ok=True)
+    known = {}
+    if RESULTS.exists():
+        for line in RESULTS.read_text(encoding="utf-8").splitlines():
+            result = json.loads(line)
+            known[result["name"]] = result
+    wanted = [name for name in SHIPPED if only in name]
+    for name in wanted:
+        if name not in known:
+            known[name] = _apart(name)
+            with RESULTS.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(known[name]) + "\n")
+            print(json.dumps(known[name]), flush=True)
+    return [known[name] for name in wanted]
+
+
+def _apart(name: str) -> dict[str, Any]:
+    """One mapping in a process of its own, for the sake of memory."""
+    began = time.monotonic()
+    command = [sys.executable, __file__, "--one", name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    result: dict[str, Any]
+    try:
+        result = json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        words = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        result = {"status": "failed", "reason": words[0]}
+    return {"name": name, "seconds": round(time.monotonic() - began, 1), **result}
+
+
+def one(name: str, folder: Path) -> dict[str, Any]:
+    """The figures of one mapping."""
+    from shipped_models import MODELS
+
+    side = SHIPPED[name]
+    net = side.write(corpus(), folder / "net.prototxt")
+    if name not in MODELS:
+        return _names_only(name, net)
+
+    import tf2caffe
+    from tfcaffe.mapping.check import check
+    from tfcaffe.quiet import quiet_tensorflow
+
+    quiet_tensorflow()
+    model = MODELS[name](folder)
+    moved = _moved(model, net)
+    weights = folder / "net.caffemodel"
+    tf2caffe.convert(model, weights, prototxt=net, mapping=name)
+    found = check(name, net, checkpoint=model, weights=weights, run=True)
+    if found.ran is None:
+        return {"status": "failed", "reason": "; ".join(found.problems[:3])}
+    outputs = [meeting.difference.max for meeting in found.ran.meetings if meeting.output]
+    result = {
+        "proof": "run",
+        "output": max(outputs),
+        "moved": moved,
+        "pairs": len(found.resolved.pairs),
+        "unequal": _there_and_back(name, net, model, weights, folder),
+        "text": found.ran.to_text(),
+    }
+    good = found.good and max(outputs) <= LIMIT and moved >= _MOVED and not result["unequal"]
+    if side.conditions:
+        result["without"] = _unchanged(name, model, folder)
+        good = good and result["without"] != "equal"
+    return {"status": "equal" if good else "different", **result}
+
+
+def _names_only(name: str, net: Path) -> dict[str, Any]:
+    """Nothing of TensorFlow to run: the numbers lie as in what caffe2tf writes, and come back."""
+    from shipped_numbers import unequal_blobs, unequal_variables, unlike_caffe2tf
+    from tfcaffe.mapping.mapping_file import load_mapping
+    from tfcaffe.mapping.resolve import resolve
+    from tfcaffe.mapping.sides import read_net
+
+    resolved = resolve(load_mapping(name), read_net(net))
+    wrong = [unequal_variables(resolved), unequal_blobs(resolved), unlike_caffe2tf(resolved)]
+    status = "different" if any(wrong) or resolved.problems else "equal"
+    unequal = sorted({item for items in wrong for item in items})
+    return {"status": status, "proof": "names", "pairs": len(resolved.pairs), "unequal": unequal}
+
+
+def _moved(model: Path, net: Path) -> float:
+    """How far the output moves, of its scale, when the input moves by a pixel."""
+    import numpy as np
+
+    from tfcaffe.mapping.sides import read_net
+    from tfcaffe.verify.opening import open_model
+
+    plan = read_net(net)
+    _, channels, height, width = plan.shapes[0][0]
+    image = np.random.default_rng(3).standard_normal((1, height, width + 1, channels), np.float32)
+    opened = open_model(model, recorded=False)
+    seen: list[Any] = []
+    fed = np.concatenate([image[:, :, 1:], image[:, :, :-1]])
+    opened.run({opened.inputs[0]: fed}, {opened.outputs[0]}, lambda _, value: seen.append(value))
+    first, second = seen[0]
+    return float(np.abs(first - second).max() / np.abs(first).max())
+
+
+def _there_and_back(name: str, net: Path, model: Path, weights: Path, folder: Path) -> list[str]:
+    """What does not come back bit for bit: TensorFlow → Caffe → TensorFlow → Caffe, by files.
+
+    Folded variables come back as 0 and what they were folded into with the difference; a variance
+    whose epsilon differs is rounded twice.
+    """
+    import numpy as np
+
+    import caffe2tf
+    import tf2caffe
+    from tfcaffe.load import load_weights
+    from tfcaffe.mapping.sides import read_sides
+
+    sides = read_sides(name, net, model)
+    assert sides.variables is not None
+    entries = sides.variables.entries
+    minus = {p.variables[0]: p.minus for p in sides.resolved().pairs if p.minus}
+    shifted = {p.variables[0] for p in sides.resolved().pairs if p.transform and p.transform.delta}
+    back = folder / "back.npz"
+    caffe2tf.convert(net, weights, back, mapping=name)
+    wrong = []
+    with np.load(back) as arrays:
+        for key in arrays.files:
+            before, after = entries[key].floats(), arrays[key]
+            if key in minus:
+                before = before - entries[minus[key]].floats()
+            elif key in minus.values():
+                before = np.zeros_like(before)
+            if key in shifted and np.allclose(before, after, rtol=_ULPS, atol=1e-9):
+                continue
+            if before.tobytes() != after.tobytes():
+                wrong.append(key)
+        wrong += set(entries) - set(arrays.files) - set(sides.resolved().left_variables)
+    again = folder / "again.caffemodel"
+    tf2caffe.convert(back, again, prototxt=net, mapping=name)
+    first, second = load_weights(weights).layers, load_weights(again).layers
+    for layer, blobs in first.items():
+        for a, b in zip(blobs.blobs, second[layer].blobs, strict=True):
+            exact = a.tobytes() == b.tobytes()
+            if not exact and not (shifted and np.allclose(a, b, rtol=_ULPS, atol=1e-9)):
+                wrong.append(layer)
+    return sorted(wrong)
+
+
+def _unchanged(name: str, model: Path, folder: Path) -> str:
+    """What is said of the published prototxt, whose conditions are not met."""
+    from tfcaffe.errors import ConversionError
+    from tfcaffe.mapping.check import check
+
+    net = SHIPPED[name].write(corpus(), folder / "published.prototxt", changed=False)
+    try:
+        found = check(name, net, checkpoint=model, run=True)
+    except ConversionError as error:
+        return f"refused: {str(error).splitlines()[0].replace(str(folder) + '/', '')}"
+    if found.good:
+        return "equal"
+    return found.ran.to_text() if found.ran else f"does not fit: {len(found.problems)} problems"
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """All results in Markdown."""
+    lines = [
+        "| mapping | result | blobs | output | moved by a pixel | without its conditions |",
+        "|---|---|---|---|---|---|",
+    ]
+    for r in results:
+        ran = [f"{r['output']:.1e}", f"{r['moved']:.0%}"] if "output" in r else ["names only", "–"]
+        if r["status"] == "failed":
+            ran = [r["reason"], ""]
+        cells = [r["name"], r["status"], r.get("pairs", ""), *ran, r.get("without", "–")]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    good = sum(r["status"] == "equal" for r in results)
+    return "\n".join([*lines, "", f"{good} of {len(results)} mappings hold."]) + "\n"
+
+
+def main() -> int:
+    """Run the sweep; 1 if a mapping does not hold."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--again", action="store_true", help="forget earlier results")
+    parser.add_argument("--only", default="", help="mappings whose name has this text")
+    parser.add_argument("--one", metavar="NAME", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        with tempfile.TemporaryDirectory(prefix="tfcaffe-mappings-") as folder:
+            print(json.dumps(one(options.one, Path(folder))))
+        return 0
+    if not corpus().is_dir():
+        print(f"no corpus of real nets at {corpus()}; set CORPUS to its folder")
+        return 0
+    results = sweep(again=options.again, only=options.only)
+    TABLE.write_text(table(results), encoding="utf-8")
+    print(f"wrote {TABLE}")
+    return int(any(r["status"] != "equal" for r in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

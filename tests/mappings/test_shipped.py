@@ -1,0 +1,90 @@
+"""The shipped mappings: each is right in form, fits its net, and gives every number back.
+
+What real models and real Caffe say of them all is measured by `make mappings`.
+"""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from mapping_sweep import LIMIT, one
+from shipped_models import MODELS
+from shipped_nets import SHIPPED, smaller
+from shipped_numbers import plain, unequal_blobs, unequal_variables, unlike_caffe2tf
+from tfcaffe.mapping import shipped
+from tfcaffe.mapping.check import check
+from tfcaffe.mapping.mapping_file import load_mapping
+from tfcaffe.mapping.resolve import Resolved, resolve
+from tfcaffe.mapping.sides import read_net
+from tfcaffe.oracle.pycaffe import Caffe
+
+_CONDITION = "# CONDITION: "
+_UNFIT = {"mobilenet_v2_keras"}  # as published, the net has layers that Keras's has not
+
+
+def _resolved(name: str, corpus: Path, folder: Path) -> Resolved:
+    """Held against its net, whose fully connected layers are made small."""
+    net = SHIPPED[name].write(corpus, folder / "net.prototxt", also=(smaller,))
+    return resolve(load_mapping(name), read_net(net))
+
+
+def test_there_are_nets_for_all() -> None:
+    assert sorted(SHIPPED) == shipped.names()
+    assert len(SHIPPED) >= 20
+    assert MODELS.keys() <= SHIPPED.keys()
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_form(name: str) -> None:
+    path = shipped.find(name)
+    text = path.read_text(encoding="utf-8")
+    schema = json.loads((shipped.folder() / "mapping.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(yaml.load(text, yaml.BaseLoader))
+    caffe, tensorflow = load_mapping(name).net.split(" <-> ")
+    assert caffe and tensorflow
+    assert (_CONDITION in text) == bool(SHIPPED[name].conditions)
+    assert f"`{name}`" in (shipped.folder() / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_fits_and_gives_back(name: str, corpus: Path, tmp_path: Path) -> None:
+    resolved = _resolved(name, corpus, tmp_path)
+    assert not resolved.problems
+    assert resolved.pairs
+    exact = plain(resolved)
+    assert unequal_variables(exact) == []
+    assert unequal_blobs(exact) == []
+    if name not in MODELS:
+        assert unlike_caffe2tf(resolved) == []
+
+
+def test_a_wrong_mapping_is_seen(corpus: Path, tmp_path: Path) -> None:
+    """The test above can fail: a kernel that is turned round lies unlike caffe2tf's."""
+    net = SHIPPED["lenet_caffe_tensorflow"].write(corpus, tmp_path / "net.prototxt")
+    path = tmp_path / "wrong.yaml"
+    path.write_text(
+        "mapping: 1\nextends: lenet_caffe_tensorflow\nlayers:\n"
+        "  conv2: {weights: {variable: conv2/weights, reverse: [H]}, bias: conv2/biases}\n"
+    )
+    assert unlike_caffe2tf(resolve(load_mapping(path), read_net(net))) == ["conv2.weights"]
+
+
+@pytest.mark.parametrize("name", sorted(_UNFIT))
+def test_the_published_net_does_not_fit(name: str, corpus: Path, tmp_path: Path) -> None:
+    net = SHIPPED[name].write(corpus, tmp_path / "net.prototxt", changed=False)
+    found = check(name, net)
+    assert not found.fits
+    assert "no entry for conv2_1/expand.weights" in found.to_text()
+
+
+@pytest.mark.parametrize("name", ["lenet_caffe_tensorflow", "mobilenet_v1_keras"])
+def test_computes_the_same(name: str, corpus: Path, tmp_path: Path, caffe: Caffe) -> None:
+    """`lenet` is a TF1 graph; MobileNet has conditions, channels and another epsilon."""
+    found = one(name, tmp_path)
+    assert found["status"] == "equal", found
+    assert found["output"] <= LIMIT
+    assert found["unequal"] == []
+    assert ("differ" in found.get("without", "")) == bool(SHIPPED[name].conditions)
