@@ -87,4 +87,5 @@ def test_computes_the_same(name: str, corpus: Path, tmp_path: Path, caffe: Caffe
     assert found["status"] == "equal", found
     assert found["output"] <= LIMIT
     assert found["unequal"] == []
+    assert found["text"].startswith("run: both sides agree")
     assert ("differ" in found.get("without", "")) == bool(SHIPPED[name].conditions)

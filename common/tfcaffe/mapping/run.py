@@ -103,10 +103,9 @@ class Run:
             inside = "" if first is None else f" (inside, {first.layer} and {first.node} differ)"
             return said + inside
         if first is not None:
-            return (
-                f"run: the two sides differ, first at {first.layer} ({first.node}) by "
-                f"{first.difference.max:.1e} of its scale"
-            )
+            far = f"by {first.difference.max:.1e} of its scale"
+            how = far if np.isfinite(first.difference.max) else f"({first.difference.note})"
+            return f"run: the two sides differ, first at {first.layer} ({first.node}) {how}"
         return "run: nothing is proven: the outputs are constant, or hardly depend on the input"
 
 
@@ -185,14 +184,23 @@ def _weights(sides: Sides, resolved: Resolved, weights: Path | None, stack: Exit
 
 
 def _nodes(resolved: Resolved, model: Model) -> Iterator[tuple[int, Place]]:
-    """The model's node of each mapped layer: the one whose variables it gets."""
+    """The model's node of each mapped layer: the one whose variables it gets.
+
+    What Caffe has no blob for is folded into a later layer: before that the two sides differ.
+    """
+    folded = {_node(pair.minus, model) for pair in resolved.pairs if pair.minus}
     for pair in resolved.pairs:
-        if pair.variables:
-            parts = pair.variables[0].split("/")[:-1]
-            for node in (parts[-1:] or [""]) + ["/".join(parts), escape("/".join(parts))]:
-                if node and model.has((node, 0)):
-                    yield pair.blob.layer, (node, 0)
-                    break
+        place = _node(pair.variables[0], model) if pair.variables else None
+        if place is not None and place not in folded:
+            yield pair.blob.layer, place
+
+
+def _node(variable: str, model: Model) -> Place | None:
+    parts = variable.split("/")[:-1]
+    for node in (parts[-1:] or [""]) + ["/".join(parts), escape("/".join(parts))]:
+        if node and model.has((node, 0)):
+            return node, 0
+    return None
 
 
 def _candidates(plan: Plan, layer: int) -> Iterator[Ref]:

@@ -1,0 +1,78 @@
+"""`mapping check --run`: whether both sides agree, and where they first do not."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tfcaffe.mapping.check import Check, check
+
+pytestmark = pytest.mark.usefixtures("caffe")
+
+NET = """
+layer {{ name: "data" type: "Input" top: "data"
+  input_param {{ shape {{ dim: 1 dim: 3 dim: 9 dim: 8 }} }} }}
+layer {{ name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param {{ num_output: 4 kernel_size: 3 bias_term: false }} }}
+layer {{ name: "bn" type: "BatchNorm" bottom: "conv" top: "conv" }}
+layer {{ name: "scale" type: "Scale" bottom: "conv" top: "conv" scale_param {{ bias_term: true }} }}
+layer {{ name: "relu" type: "ReLU" bottom: "conv" top: "conv" relu_param {{ {relu} }} }}
+layer {{ name: "last" type: "Convolution" bottom: "conv" top: "last"
+  convolution_param {{ num_output: 5 kernel_size: 3 pad: {pad} }} }}
+"""
+MAPPING = """mapping: 1
+epsilon: 0.001
+layers:
+  conv: {weights: conv/kernel}
+  bn: {mean: {variable: bn/moving_mean, minus: conv/bias}, variance: bn/moving_variance}
+  scale: {gamma: bn/gamma, beta: bn/beta}
+  last: {weights: last/kernel, bias: last/bias}
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A convolution with a bias, BatchNorm, ReLU, another convolution; every variable random."""
+    layers = keras.layers
+    data = keras.Input((9, 8, 3))
+    value = layers.Conv2D(4, 3, name="conv")(data)
+    value = layers.ReLU(name="relu")(layers.BatchNormalization(name="bn")(value))
+    built = keras.Model(data, layers.Conv2D(5, 3, name="last")(value))
+    rng = np.random.default_rng(8)
+    for weight in built.weights:
+        weight.assign(rng.uniform(0.5, 1.5, weight.shape) * (1 if len(weight.shape) == 1 else 0.3))
+    path = tmp_path_factory.mktemp("run") / "model.keras"
+    built.save(path)
+    return path
+
+
+def _check(model: Path, folder: Path, *, pad: int = 0, relu: str = "") -> Check:
+    (folder / "net.prototxt").write_text(NET.format(pad=pad, relu=relu))
+    (folder / "m.yaml").write_text(MAPPING)
+    return check(folder / "m.yaml", folder / "net.prototxt", checkpoint=model, run=True)
+
+
+def test_agrees_with_a_bias_folded_into_the_mean(model: Path, tmp_path: Path) -> None:
+    found = _check(model, tmp_path)
+    assert found.good and found.ran is not None
+    assert [(m.layer, m.output) for m in found.ran.meetings] == [
+        ("bn", False),
+        ("scale", False),
+        ("last", False),
+        ("last", True),
+    ]
+    assert found.ran.first_difference is None
+    assert found.ran.to_text().startswith("run: both sides agree at every output, within ")
+
+
+def test_names_the_first_layer_that_differs(model: Path, tmp_path: Path) -> None:
+    found = _check(model, tmp_path, relu="negative_slope: 0.5")
+    assert found.fits and not found.good and found.ran is not None
+    assert found.ran.to_text().startswith("run: the two sides differ, first at last (last) by ")
+
+
+def test_other_shapes(model: Path, tmp_path: Path) -> None:
+    found = _check(model, tmp_path, pad=1)
+    assert not found.good and found.ran is not None
+    assert "first at last (last) (its shape is [2, 5, 7, 6] in Caffe and" in found.ran.to_text()
