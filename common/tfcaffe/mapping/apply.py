@@ -12,7 +12,8 @@ from tfcaffe.bind import Binding
 from tfcaffe.errors import MappingError
 from tfcaffe.files.weights import Blob, Blobs, LayerBlobs
 from tfcaffe.layout import Shape
-from tfcaffe.mapping.resolve import Pair, Resolved
+from tfcaffe.mapping.pairs import Pair
+from tfcaffe.mapping.resolve import Resolved
 from tfcaffe.variables.base import Variable
 
 Floats = NDArray[np.float32]

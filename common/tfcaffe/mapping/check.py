@@ -10,7 +10,8 @@ from tfcaffe.bind import bind
 from tfcaffe.errors import MappingError, UsageError
 from tfcaffe.load import load_weights
 from tfcaffe.mapping import apply
-from tfcaffe.mapping.resolve import Pair, Resolved
+from tfcaffe.mapping.pairs import Pair
+from tfcaffe.mapping.resolve import Resolved
 from tfcaffe.mapping.sides import AnyPath, SideOptions, read_sides, shape_of
 from tfcaffe.terminal import table
 from tfcaffe.verify.caffe_side import State

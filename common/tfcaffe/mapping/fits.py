@@ -6,11 +6,12 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import prod
 
 from tfcaffe.layers.base import Param
 from tfcaffe.layout import Shape
 from tfcaffe.mapping import transform as transforms
-from tfcaffe.mapping.resolve import Blob
+from tfcaffe.mapping.pairs import Blob
 from tfcaffe.mapping.scopes import DEPTHWISE, KERNELS, Known, Scope
 from tfcaffe.mapping.transform import LayoutError, Transform
 from tfcaffe.mapping.units import CaffeUnit
@@ -59,20 +60,13 @@ class Fits:
                     found[blob.type, blob.role, rank].append({way for ways in mine for way in ways})
         for kind, blobs_ways in found.items():
             shared = set.intersection(*blobs_ways)
-            if shared:
+            if "" in shared or len(shared) == 1:
                 self._usual[kind] = min(shared)
-
-    def fits(self, blob: Blob, variable: Known) -> bool:
-        """Whether the variable can be the blob.
-
-        Where one layout does for all blobs of a kind, the others are not thought of.
-        """
-        ways = self.ways(blob.param, variable.shape)
-        usual = self._usual.get(_kind(blob, variable))
-        return bool(ways) if usual is None else usual in ways
 
     def ways(self, param: Param, shape: Shape) -> tuple[str, ...]:
         """The layouts in which a variable can be this blob: "" is the usual one."""
+        if prod(shape) != prod(param.shape):
+            return ()
         sizes = tuple(sorted(param.layout.sizes.items()))
         key = param.shape, param.layout.text, sizes, shape
         if key not in self._ways:

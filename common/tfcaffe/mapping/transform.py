@@ -187,7 +187,8 @@ def _with_ones(param: Param, shape: Shape) -> Iterator[str]:
     axes = iter([group[0] for group in long if group])
     text = " ".join("1" if size == 1 else next(axes) for size in shape)
     kept = re.sub(r"[a-z]\w*", lambda axis: axis[0] if sizes[axis[0]] > 1 else "1", caffe)
-    yield f'rearrange: "{text} -> {re.sub(r"[()]", "", kept)}"'
+    pattern = f"{text} -> {re.sub(r'[()]', '', kept)}"
+    yield f'rearrange: "{pattern.replace("a0", "c")}"'
 
 
 def words(transform: Transform, param: Param) -> str:

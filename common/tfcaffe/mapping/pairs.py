@@ -1,0 +1,220 @@
+"""One pair of a mapping: a blob, its variables, and the transform between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+from tfcaffe.infer import PlannedLayer
+from tfcaffe.layers.base import Param
+from tfcaffe.layout import Shape
+from tfcaffe.mapping import transform as transforms
+from tfcaffe.mapping.document import Place
+from tfcaffe.mapping.mapping_file import MappingFile, Value
+from tfcaffe.mapping.template import Values
+from tfcaffe.mapping.transform import LayoutError, Transform
+from tfcaffe.plan import Plan
+
+NEAREST = 3  # names to show
+_COLOURS = 3  # channels that have an order
+
+
+@dataclass(frozen=True, eq=False)
+class Blob:
+    """One of Caffe's blobs that has a role and an owner.
+
+    Args:
+        layer, index: the layer's number in the plan, and the blob's in the layer.
+    """
+
+    layer: int
+    index: int
+    name: str
+    type: str
+    param: Param
+
+    @property
+    def role(self) -> str:
+        """`weights`, `bias` …"""
+        return self.param.role
+
+    def __str__(self) -> str:
+        return f"{self.name}.{self.param.role}"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A blob and what it is in TensorFlow.
+
+    Args:
+        variables: their names; none for a constant.
+        minus: the variable that is folded in, or "".
+        transform: None for a constant.
+    """
+
+    blob: Blob
+    value: Value
+    variables: tuple[str, ...] = ()
+    minus: str = ""
+    transform: Transform | None = None
+
+    @property
+    def words(self) -> str:
+        """What happens on the way, for people."""
+        if self.transform is None:
+            return f"constant {self.value.constant:g}"
+        said = transforms.words(self.transform, self.blob.param)
+        return f"{said}, minus {self.minus}" if self.minus else said
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that does not fit, in the user's terms."""
+
+    text: str
+    place: Place | None = None
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.text}" if self.place else self.text
+
+
+def blobs_of(plan: Plan) -> Iterator[Blob]:
+    """Every blob that has a role, at the layer that owns it, in the net's order."""
+    for i, entry in enumerate(plan.layers):
+        for j, param in enumerate(entry.params):
+            if param.role and entry.owners[j] == (i, j):
+                yield Blob(i, j, entry.layer.name, entry.layer.type, param)
+
+
+def names_of(value: Value, values: Values) -> tuple[tuple[str, ...], str]:
+    """The variables that a role names, and the one that is folded in (or "").
+
+    Raises:
+        MappingError: a name that reads back in two ways.
+    """
+    templates = (*value.variables, *filter(None, [value.minus]))
+    names = tuple(template.render(values, "tensorflow") for template in templates)
+    for template, name in zip(templates, names, strict=True):
+        template.read(name, "tensorflow")
+    count = len(value.variables)
+    return names[:count], "".join(names[count:])
+
+
+def pair_of(
+    mapping: MappingFile,
+    plan: Plan,
+    blob: Blob,
+    value: Value,
+    names: tuple[str, ...],
+    minus: str,
+    shapes: Mapping[str, Shape] | None,
+    problems: list[Problem],
+) -> Pair:
+    if value.constant is not None:
+        return Pair(blob, value)
+    transform = _transform(mapping, plan, blob, value, len(names))
+    if shapes is not None:
+        transform = _fitted(blob, value, transform, names, shapes, problems)
+        if minus:
+            _known(minus, value, shapes, problems)
+            if shapes.get(minus, blob.param.shape) != blob.param.shape:
+                raise LayoutError(
+                    f"{minus} is {sizes_of(shapes[minus])}, so it cannot be subtracted"
+                )
+    elif transform.along is not None and not transform.parts:
+        raise LayoutError(f"{len(names)} variables of unknown sizes do not share it evenly")
+    return Pair(blob, value, names, minus, transform)
+
+
+def _transform(mapping: MappingFile, plan: Plan, blob: Blob, value: Value, count: int) -> Transform:
+    """What the family says, with what the mapping adds."""
+    param, entry = blob.param, plan.layers[blob.layer]
+    for word in ("part", "gates", "forget_bias"):
+        if getattr(value, word) not in ("", None):
+            raise LayoutError(f"`{word}` is for recurrent layers, and this is a {blob.type}")
+    if value.rearrange:
+        found = transforms.rearranged(param, value.rearrange)
+    elif value.flatten:
+        found = transforms.flattened(param, value.flatten)
+    elif value.layout:
+        found = transforms.relaid(param, value.layout)
+    else:
+        found = transforms.default(param)
+    flips = [transforms.axis_of(found, letter) for letter in value.reverse]
+    if mapping.flips and reads_colours(plan, entry, blob):
+        flips.append(transforms.axis_of(found, "I"))
+    found = replace(found, flips=tuple(flips), delta=_delta(mapping, value, entry, blob))
+    if count > 1:
+        at = transforms.dimension(found, transforms.axis_of(found, value.along))
+        size, rest = divmod(found.joined[at], count)
+        parts = () if rest else (size,) * count
+        found = replace(found, along=at, parts=parts)
+    return found
+
+
+def _fitted(
+    blob: Blob,
+    value: Value,
+    transform: Transform,
+    names: Sequence[str],
+    shapes: Mapping[str, Shape],
+    problems: list[Problem],
+) -> Transform:
+    """With the sizes of the variables that are joined.
+
+    Raises:
+        LayoutError: a variable of another shape than the blob wants.
+    """
+    for name in names:
+        _known(name, value, shapes, problems)
+    if any(name not in shapes for name in names):
+        return transform
+    if transform.along is not None and len({len(shapes[name]) for name in names}) == 1:
+        parts = tuple(
+            shapes[name][transform.along] for name in names if transform.along < len(shapes[name])
+        )
+        if sum(parts) == transform.joined[transform.along]:
+            transform = replace(transform, parts=parts)
+    for name, wanted in zip(names, transform.variable_shapes, strict=True):
+        if shapes[name] != wanted:
+            others = list(transforms.fitting(blob.param, shapes[name])) if len(names) == 1 else []
+            hint = f"; with {' or '.join(others)} it would fit" if others else ""
+            raise LayoutError(
+                f"{name} is {sizes_of(shapes[name])}, wanted is {sizes_of(wanted)}"
+                f" ({transforms.words(transform, blob.param)}){hint}"
+            )
+    return transform
+
+
+def _known(name: str, value: Value, shapes: Mapping[str, Shape], problems: list[Problem]) -> None:
+    if name not in shapes:
+        near = get_close_matches(name, shapes, NEAREST)
+        hint = f"; the nearest names are {', '.join(near)}" if near else ""
+        problems.append(Problem(f"there is no variable {name}{hint}", value.place))
+
+
+def _delta(mapping: MappingFile, value: Value, entry: PlannedLayer, blob: Blob) -> float:
+    """TensorFlow's epsilon minus Caffe's, for a variance."""
+    is_variance = blob.type == "BatchNorm" and blob.role == "variance"
+    if value.epsilon is not None and not is_variance:
+        raise LayoutError("`epsilon` is for the variance of a BatchNorm")
+    said = value.epsilon if value.epsilon is not None else mapping.epsilon
+    if said is None or not is_variance:
+        return 0.0
+    caffe = float(entry.family.options(entry.layer).eps)
+    delta = said - caffe
+    return 0.0 if abs(delta) < 1e-6 * caffe else delta  # eps is a float32 in the prototxt
+
+
+def reads_colours(plan: Plan, entry: PlannedLayer, blob: Blob) -> bool:
+    """Whether a kernel reads an input of three channels directly."""
+    if blob.type != "Convolution" or blob.role != "weights":
+        return False
+    source = plan.net.sources[blob.layer][0]
+    shape = plan.shapes[source.layer][source.top]
+    return plan.layers[source.layer].family.source and shape[1] == _COLOURS
+
+
+def sizes_of(shape: Sequence[int]) -> str:
+    return str(list(shape))
