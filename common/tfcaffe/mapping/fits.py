@@ -63,6 +63,15 @@ class Fits:
             if "" in shared or len(shared) == 1:
                 self._usual[kind] = min(shared)
 
+    def fits(self, blob: Blob, variable: Known) -> bool:
+        """Whether the variable can be the blob.
+
+        Where one layout does for all blobs of a kind, the others are not thought of.
+        """
+        ways = self.ways(blob.param, variable.shape)
+        usual = self._usual.get(_kind(blob, variable))
+        return bool(ways) if usual is None else usual in ways
+
     def ways(self, param: Param, shape: Shape) -> tuple[str, ...]:
         """The layouts in which a variable can be this blob: "" is the usual one."""
         if prod(shape) != prod(param.shape):

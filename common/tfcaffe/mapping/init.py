@@ -11,9 +11,11 @@ from tfcaffe.errors import MappingError
 from tfcaffe.mapping import transform as transforms
 from tfcaffe.mapping.collapse import Entry, Role, Tables, collapse
 from tfcaffe.mapping.edit import quoted
+from tfcaffe.mapping.guesses import Guess
 from tfcaffe.mapping.mapping_file import parse_mapping
-from tfcaffe.mapping.propose import Guess, Proposal, propose
-from tfcaffe.mapping.resolve import Blob, reads_colours, resolve
+from tfcaffe.mapping.pairs import Blob, reads_colours
+from tfcaffe.mapping.propose import Proposal, propose
+from tfcaffe.mapping.resolve import resolve
 from tfcaffe.mapping.sides import AnyPath, SideOptions, shape_of
 from tfcaffe.output import check_writable, replacing
 from tfcaffe.terminal import table
@@ -50,7 +52,7 @@ class Init:
                 {
                     "layer": guess.blob.name,
                     "role": guess.blob.role,
-                    "variable": guess.variable or None,
+                    "variables": list(guess.names),
                     "constant": guess.constant,
                     "minus": guess.minus or None,
                     "layout": guess.layout,
@@ -70,7 +72,7 @@ class Init:
         """Every guess, with the reason for it."""
         rows = [("blob", "what it is", "", "why")]
         for guess in self.proposal.guesses:
-            what = guess.variable or f"constant {guess.constant:g}"
+            what = " + ".join(guess.names) or f"constant {guess.constant:g}"
             how = f"minus {guess.minus}" if guess.minus else guess.layout
             sure = "certain" if guess.certain else "uncertain"
             rows.append((str(guess.blob), what, how, f"{sure}: {guess.reason}"))
@@ -170,11 +172,14 @@ def _role(guess: Guess) -> Role:
     comment = "" if guess.certain and guess.constant is None else _comment(guess)
     if guess.constant is not None:
         return Role((), f"{{constant: {guess.constant:g}}}", comment)
-    extra = "".join(
-        f", {text}" for text in (guess.layout, "minus: %s" if guess.minus else "") if text
-    )
-    names = tuple(_braces(name) for name in (guess.variable, guess.minus) if name)
-    return Role(names, f"{{variable: %s{extra}}}" if extra else "%s", comment)
+    said = [guess.layout, "minus: %s" if guess.minus else ""]
+    what = "variable: %s"
+    if guess.along:
+        what = f"concat: [{', '.join(['%s'] * len(guess.names))}]"
+        said.append(f"along: {guess.along}")
+    form = ", ".join([what, *filter(None, said)])
+    names = tuple(_braces(name) for name in (*guess.names, guess.minus) if name)
+    return Role(names, "%s" if form == "variable: %s" else f"{{{form}}}", comment)
 
 
 def _comment(guess: Guess) -> str:

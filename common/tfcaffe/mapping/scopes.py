@@ -37,10 +37,20 @@ _PREFIX = re.compile(rf"(?P<role>{_LONGEST_FIRST})[_.\-]?(?P<rest>\w*\d\w*)", re
 
 @dataclass(frozen=True)
 class Known:
-    """A variable that may get a place: its name and shape."""
+    """A variable that may get a place: its name and shape.
+
+    Args:
+        parts: the names of several that are joined along the last axis, if it is not one.
+    """
 
     name: str
     shape: Shape
+    parts: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all that it is."""
+        return self.parts or (self.name,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +60,16 @@ class Scope:
     Args:
         roles: by Caffe's role, as their names tell.
         others: those whose names tell nothing.
-        parts: the scopes that it is made of, if there are several.
     """
 
     name: Name
     roles: Mapping[str, Known]
     others: tuple[Known, ...] = ()
-    parts: tuple[Scope, ...] = ()
+
+    @property
+    def joined(self) -> bool:
+        """Whether it is of more than one layer."""
+        return DEPTHWISE in self.roles or {"weights", "mean"} <= self.roles.keys()
 
     @property
     def variables(self) -> tuple[Known, ...]:
@@ -129,7 +142,7 @@ def _separable(found: Sequence[Scope]) -> Iterator[Scope]:
             yield scope
         elif scope is front and front.roles.keys() == {"weights"}:
             roles = {DEPTHWISE: front.roles["weights"], **back.roles}
-            yield Scope(Name(bare), roles, back.others, (front, back))
+            yield Scope(Name(bare), roles, back.others)
         elif scope is front:
             yield front
             yield back
@@ -159,9 +172,7 @@ def _normed(found: Sequence[Scope]) -> Iterator[Scope]:
             taken.add(norm)
     for scope in found:
         if scope in pairs:
-            parts = (*(scope.parts or (scope,)), pairs[scope])
-            roles = {**scope.roles, **pairs[scope].roles}
-            yield Scope(scope.name, roles, scope.others, parts)
+            yield Scope(scope.name, {**scope.roles, **pairs[scope].roles}, scope.others)
         elif scope not in taken:
             yield scope
 
