@@ -90,6 +90,8 @@ def scopes(variables: Sequence[Known], *, merged: bool = True) -> list[Scope]:
     separable = {scope for scope, _ in parts if all((scope, part) in parts for part in _PARTS)}
     for (scope, role, part), variable in zip(split, variables, strict=True):
         if scope not in separable:
+            if part and not scope.endswith(part):
+                scope = f"{scope}/{part}"  # `block_1_depthwise_kernel` in a flat name
             part = ""
         elif role == "bias":
             part = "pointwise"
