@@ -18,36 +18,49 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import shipped_graphs as graphs
+from shipped_graphs import Build
+
 Array = NDArray[np.float32]
 _SEED = 5
 _BATCH = 4  # images of the pass that sets the statistics
 _CLASSES = 1000
 # The last BatchNorm of a residual branch: weak, as in trained nets. Otherwise what both sides round
 # differently grows from block to block, to 2e-4 in ResNet-152.
-_BRANCH_END = re.compile(r"_3_bn/|/conv3/BatchNorm/|_project_BN/|_sepconv3_bn/")
+_BRANCH_END = re.compile(r"_3_bn/|/conv3/BatchNorm/|_project_BN/|_sepconv3_bn/|_branch2c/")
 
 
 def drawn(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """Numbers for a variable, by its name, that keep signals near 1."""
     last = name.split("/")[-1]
-    if last == "moving_variance":
+    if last in ("moving_variance", "variance"):
         numbers = rng.uniform(0.5, 2, shape)
-    elif last == "gamma":
+    elif last in ("gamma", "scale"):
         weak = 0.2 if _BRANCH_END.search(name) else 1.0
         numbers = rng.uniform(0.5, 1.5, shape) * weak
+    elif last in ("beta", "offset"):
+        numbers = rng.uniform(
+            0.5, 1.5, shape
+        )  # ReLUs that pass most: fewer of them roll rounding up
     elif len(shape) == 1:
         numbers = rng.normal(0, 0.1, shape)
     else:
         depthwise = "depthwise" in name or "conv_dw" in name
         inputs = prod(shape[:2]) if depthwise else prod(shape[:-1])
-        gain = 0.03 if shape[-1] == _CLASSES else 2  # logits from which a softmax makes no peaks
+        gain = 0.1 if shape[-1] == _CLASSES else 2  # logits from which a softmax makes no peaks
         numbers = rng.standard_normal(shape, np.float32) * np.float32(sqrt(gain / inputs))
     return np.asarray(numbers, np.float32)
 
 
 def images(size: int, rng: np.random.Generator, channels: int = 3) -> Array:
-    """A batch of noise."""
-    return rng.standard_normal((_BATCH, size, size, channels), np.float32)
+    """A batch of noise over large patches, which deep layers tell apart.
+
+    From noise alone they see all images as one, and BatchNorm blows up what is left: rounding.
+    """
+    patches = rng.standard_normal((_BATCH, 8, 8, channels), np.float32)
+    large = np.kron(patches, np.ones((1, -(-size // 8), -(-size // 8), 1), np.float32))
+    noise = rng.standard_normal((_BATCH, size, size, channels), np.float32)
+    return noise + large[:, :size, :size]
 
 
 def keras_model(name: str, path: Path, **options: Any) -> Path:
@@ -72,7 +85,7 @@ def keras_model(name: str, path: Path, **options: Any) -> Path:
     return target
 
 
-def graph(build: Callable[[Any, bool], Any], size: int, path: Path, channels: int = 3) -> Path:
+def graph(build: Build, size: int, path: Path, channels: int = 3) -> Path:
     """A TF1 graph with named variables, as a SavedModel.
 
     Args:
@@ -160,102 +173,11 @@ def slim_mobilenet(path: Path) -> Path:
     return graph(build, 224, path)
 
 
-class _Plain:
-    """Layers of a TF1 graph under variable names of one's own."""
-
-    def __init__(self, weights: str, biases: str) -> None:
-        self._roles = weights, biases
-
-    def _variables(self, name: str, shape: list[int]) -> tuple[Any, Any]:
-        import tensorflow as tf
-
-        kernel, bias = (f"{name}/{role}" for role in self._roles)
-        get = tf.compat.v1.get_variable
-        return get(kernel, shape), get(bias, shape[-1:])
-
-    def conv(self, value: Any, name: str, size: int, count: int, stride: int, pad: int) -> Any:
-        import tensorflow as tf
-
-        kernel, bias = self._variables(name, [size, size, value.shape[-1], count])
-        pads = [[0, 0], [pad, pad], [pad, pad], [0, 0]]
-        return tf.nn.conv2d(value, kernel, stride, pads) + bias
-
-    def halves(self, value: Any, name: str, size: int, count: int, pad: int) -> Any:
-        """A convolution in two groups, as two layers."""
-        import tensorflow as tf
-
-        parts = [
-            self.conv(part, f"{name}_{i}", size, count // 2, 1, pad)
-            for i, part in enumerate(tf.split(value, 2, -1), 1)
-        ]
-        return tf.concat(parts, -1)
-
-    def dense(self, value: Any, name: str, count: int) -> Any:
-        import tensorflow as tf
-
-        flat = tf.reshape(value, [-1, prod(value.shape[1:])])
-        kernel, bias = self._variables(name, [flat.shape[-1], count])
-        return flat @ kernel + bias
-
-
-def tflearn_vgg19(path: Path) -> Path:
-    """tflearn's VGG-19 under the names that it gives of itself."""
-
-    def build(data: Any, training: bool) -> Any:
-        import tensorflow as tf
-
-        net, value, i = _Plain("W", "b"), data, 0
-        for block, repeats in enumerate((2, 2, 4, 4, 4)):
-            for _ in range(repeats):
-                name = f"Conv2D_{i}" if i else "Conv2D"
-                value = tf.nn.relu(net.conv(value, name, 3, min(64 << block, 512), 1, 1))
-                i += 1
-            value = tf.nn.max_pool2d(value, 2, 2, "SAME")
-        value = tf.nn.relu(net.dense(value, "FullyConnected", 4096))
-        value = tf.nn.relu(net.dense(value, "FullyConnected_1", 4096))
-        return net.dense(value, "FullyConnected_2", 1000)
-
-    return graph(build, 112, path)
-
-
-def caffenet_groups(path: Path) -> Path:
-    """CaffeNet with each half of a grouped convolution as a layer of its own."""
-
-    def build(data: Any, training: bool) -> Any:
-        import tensorflow as tf
-
-        net, relu = _Plain("kernel", "bias"), tf.nn.relu
-        pool = partial(tf.nn.max_pool2d, ksize=3, strides=2, padding="VALID")
-        lrn = partial(tf.nn.lrn, depth_radius=2, bias=1.0, alpha=1e-4 / 5, beta=0.75)
-        value = lrn(pool(relu(net.conv(data, "conv1", 11, 96, 4, 0))))
-        value = lrn(pool(relu(net.halves(value, "conv2", 5, 256, 2))))
-        value = relu(net.conv(value, "conv3", 3, 384, 1, 1))
-        value = relu(net.halves(value, "conv4", 3, 384, 1))
-        value = pool(relu(net.halves(value, "conv5", 3, 256, 1)))
-        value = relu(net.dense(value, "fc6", 4096))
-        value = relu(net.dense(value, "fc7", 4096))
-        return net.dense(value, "fc8", 1000)
-
-    return graph(build, 227, path)
-
-
-def lenet(path: Path) -> Path:
-    """LeNet under caffe-tensorflow's names."""
-
-    def build(data: Any, training: bool) -> Any:
-        import tensorflow as tf
-
-        net = _Plain("weights", "biases")
-        value = tf.nn.max_pool2d(net.conv(data, "conv1", 5, 20, 1, 0), 2, 2, "VALID")
-        value = tf.nn.max_pool2d(net.conv(value, "conv2", 5, 50, 1, 0), 2, 2, "VALID")
-        return net.dense(tf.nn.relu(net.dense(value, "ip1", 500)), "ip2", 10)
-
-    return graph(build, 28, path, channels=1)
-
-
 _LOGITS = {"classifier_activation": None}
 _DECAY = {"batch_norm_decay": 0.0}
-# Builds the model of a mapping in a folder; gives its path. What is not here has names only.
+_FIRE = "squeeze1x1 expand1x1 expand3x3"
+_V1_0: dict[str, Any] = {"first": (7, 96), "pools": (4, 8), "pad": 1}
+# Builds the model of a mapping in a folder; gives its path.
 MODELS: dict[str, Callable[[Path], Path]] = {
     "vgg16_keras": lambda path: keras_model("VGG16", path),
     "vgg19_keras": lambda path: keras_model("VGG19", path),
@@ -281,7 +203,28 @@ MODELS: dict[str, Callable[[Path], Path]] = {
     "inception_v1_slim": lambda path: slim_net(
         "inception_v1", "inception_v1", path, _DECAY, num_classes=1000
     ),
-    "vgg19_tflearn": tflearn_vgg19,
-    "caffenet_keras_groups": caffenet_groups,
-    "lenet_caffe_tensorflow": lenet,
+    "vgg19_tflearn": partial(graph, graphs.tflearn_vgg19(), 112),
+    "caffenet_keras_groups": partial(graph, graphs.alexnet(norm_first=False, halves=True), 227),
+    "lenet_caffe_tensorflow": partial(graph, graphs.lenet, 28, channels=1),
+    "alexnet_caffe_tensorflow": partial(graph, graphs.alexnet(norm_first=True), 227),
+    "caffenet_caffe_tensorflow": partial(graph, graphs.alexnet(norm_first=False), 227),
+    "nin_caffe_tensorflow": partial(graph, graphs.nin, 224),
+    "googlenet_caffe_tensorflow": partial(graph, graphs.googlenet, 224),
+    "squeezenet_v1_0_caffe_tensorflow": partial(
+        graph, graphs.squeezenet(**_V1_0, names=f"{_FIRE} conv10"), 227
+    ),
+    "squeezenet_v1_1_caffe_tensorflow": partial(
+        graph,
+        graphs.squeezenet(first=(3, 64), pools=(3, 5), pad=0, names=f"{_FIRE} conv10"),
+        227,
+    ),
+    "squeezenet_deep_compression_caffe_tensorflow": partial(
+        graph,
+        graphs.squeezenet(**_V1_0, names="conv1x1_1 conv1x1_2 conv3x3_2 conv_final"),
+        227,
+    ),
+    "vgg16_caffe_tensorflow": partial(
+        graph, graphs.vgg((2, 2, 3, 3, 3), "conv{}_{}".format, ("fc6", "fc7", "fc8")), 224
+    ),
+    "resnet50_caffe_tensorflow": partial(graph, graphs.resnet50, 224),
 }

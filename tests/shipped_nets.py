@@ -200,29 +200,22 @@ def smaller(net: Net) -> None:
             layer.inner_product_param.num_output = min(40, layer.inner_product_param.num_output)
 
 
-def _squeezenet_v1_0() -> tuple[Change, ...]:
-    """v1.0 out of v1.1: another first convolution, and poolings behind fire4 and fire8."""
+def renamed(**names: str) -> Change:
+    """Layers whose names end so, called otherwise."""
 
     def change(net: Net) -> None:
-        put("conv1", "convolution_param", num_output=96, kernel_size=7)(net)
-        for old, behind, top in (
-            ("pool3", "fire4/concat", "pool4"),
-            ("pool5", "fire8/concat", "pool8"),
-        ):
-            layer = _layer(net, old)
-            message = type(layer).FromString(layer.SerializeToString())
-            without(old)(net)
-            message.name, message.top[0], message.bottom[0] = top, top, behind
-            for other in net.layer:
-                other.bottom[:] = [top if b == behind else b for b in other.bottom]
-            at = [la.name for la in net.layer].index(behind) + 1
-            later = [type(la).FromString(la.SerializeToString()) for la in net.layer[at:]]
-            del net.layer[at:]
-            net.layer.extend([message, *later])
+        for layer in net.layer:
+            for old, new in names.items():
+                if layer.name.endswith(old):
+                    layer.name = layer.name.removesuffix(old) + new
 
-    return (change,)
+    return change
 
 
+# SqueezeNet v1.0 is in the corpus under other names only.
+_V1_0 = renamed(
+    conv1x1_1="squeeze1x1", conv1x1_2="expand1x1", conv3x3_2="expand3x3", conv_final="conv10"
+)
 _VGG19 = (fed(1, 3, 224, 224),)  # the prototxt reads from memory
 _VGG_A = tuple(
     name
@@ -280,7 +273,7 @@ SHIPPED: dict[str, CaffeSide] = {
     "caffenet_caffe_tensorflow": CaffeSide("caffenet"),
     "nin_caffe_tensorflow": CaffeSide("v1_nin_imagenet"),
     "googlenet_caffe_tensorflow": CaffeSide("googlenet"),
-    "squeezenet_v1_0_caffe_tensorflow": CaffeSide("squeezenet_v1.1", setup=_squeezenet_v1_0()),
+    "squeezenet_v1_0_caffe_tensorflow": CaffeSide("squeezenet_deep_compression", setup=(_V1_0,)),
     "squeezenet_v1_1_caffe_tensorflow": CaffeSide("squeezenet_v1.1"),
     "squeezenet_deep_compression_caffe_tensorflow": CaffeSide("squeezenet_deep_compression"),
     "vgg16_caffe_tensorflow": CaffeSide("vgg16"),

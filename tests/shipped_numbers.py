@@ -127,19 +127,3 @@ def _caffe_layers(resolved: Resolved) -> Iterator[LayerBlobs]:
                 offset = (offset + prod(param.shape)) % _COUNT
             blobs.append(Blob(param.shape, read))
         yield LayerBlobs(entry.layer.name, entry.layer.type, Blobs(blobs))
-
-
-def unlike_caffe2tf(resolved: Resolved) -> list[str]:
-    """Blobs that lie in another order than in what caffe2tf writes, which is proven elsewhere.
-
-    For mappings whose TensorFlow side is names only: each of their layers lies as caffe2tf's do.
-    """
-    binding = bound(resolved, _caffe_layers(resolved))
-    arrays = dict(to_variables(resolved, binding))
-    wrong = []
-    for pair in resolved.pairs:
-        blob = binding.values(pair.blob.layer)[pair.blob.role]
-        expected = pair.blob.param.layout.to_tf(blob)
-        if arrays[pair.variables[0]].tobytes() != np.ascontiguousarray(expected).tobytes():
-            wrong.append(str(pair.blob))
-    return wrong

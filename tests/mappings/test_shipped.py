@@ -13,7 +13,7 @@ import yaml
 from mapping_sweep import LIMIT, one
 from shipped_models import MODELS
 from shipped_nets import SHIPPED, smaller
-from shipped_numbers import plain, unequal_blobs, unequal_variables, unlike_caffe2tf
+from shipped_numbers import plain, unequal_blobs, unequal_variables
 from tfcaffe.mapping import shipped
 from tfcaffe.mapping.check import check
 from tfcaffe.mapping.mapping_file import load_mapping
@@ -34,7 +34,7 @@ def _resolved(name: str, corpus: Path, folder: Path) -> Resolved:
 def test_there_are_nets_for_all() -> None:
     assert sorted(SHIPPED) == shipped.names()
     assert len(SHIPPED) >= 20
-    assert MODELS.keys() <= SHIPPED.keys()
+    assert MODELS.keys() == SHIPPED.keys()
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -57,19 +57,6 @@ def test_fits_and_gives_back(name: str, corpus: Path, tmp_path: Path) -> None:
     exact = plain(resolved)
     assert unequal_variables(exact) == []
     assert unequal_blobs(exact) == []
-    if name not in MODELS:
-        assert unlike_caffe2tf(resolved) == []
-
-
-def test_a_wrong_mapping_is_seen(corpus: Path, tmp_path: Path) -> None:
-    """The test above can fail: a kernel that is turned round lies unlike caffe2tf's."""
-    net = SHIPPED["lenet_caffe_tensorflow"].write(corpus, tmp_path / "net.prototxt")
-    path = tmp_path / "wrong.yaml"
-    path.write_text(
-        "mapping: 1\nextends: lenet_caffe_tensorflow\nlayers:\n"
-        "  conv2: {weights: {variable: conv2/weights, reverse: [H]}, bias: conv2/biases}\n"
-    )
-    assert unlike_caffe2tf(resolve(load_mapping(path), read_net(net))) == ["conv2.weights"]
 
 
 @pytest.mark.parametrize("name", sorted(_UNFIT))
