@@ -82,7 +82,8 @@ def proposed(plan: Plan, variables: Iterable[Variable]) -> Proposal:
         for pair in pairs:
             verdict = judged[pair]
             if not first and verdict.reason != SAME_NAME:
-                verdict = replace(verdict, certain=False)
+                why = f"{verdict.reason} among what was left over"
+                verdict = replace(verdict, certain=False, reason=why)
             for guess in guesses_of(pair, verdict, field):
                 guesses[guess.blob] = guess
                 used.update(guess.names)
