@@ -54,7 +54,7 @@ def facts(file: Any) -> dict[str, tuple[Any, ...]]:
                 default = struct.pack("f", float(default))
             found[inside + field.name] = (
                 field.number,
-                field.label,
+                field.label == field.LABEL_REPEATED,  # ours has nothing that is required
                 field.type,
                 field.type_name,
                 default,
