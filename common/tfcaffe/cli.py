@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 
 from tfcaffe.errors import ConversionError
 from tfcaffe.progress import Watch, progress_bar, unwatched
@@ -125,6 +126,21 @@ def main(
         return BAD_INPUT
 
 
+class _CommandParser(argparse.ArgumentParser):
+    """Takes options between a command's files, even where one of these may be left out."""
+
+    _within = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._within:  # argparse's own mixing comes back here, twice
+            return super().parse_known_args(args, namespace)
+        self._within = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._within = False
+
+
 def _parser(prog: str, summary: str, commands: Sequence[ModuleType]) -> argparse.ArgumentParser:
     from importlib.metadata import PackageNotFoundError, version
 
@@ -133,7 +149,9 @@ def _parser(prog: str, summary: str, commands: Sequence[ModuleType]) -> argparse
         parser.add_argument("--version", action="version", version=f"{prog} {version('tfcaffe')}")
     except PackageNotFoundError:
         parser.add_argument("--version", action="version", version=f"{prog} (not installed)")
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    subparsers = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=_CommandParser
+    )
     for command in commands:
         sub = subparsers.add_parser(
             command.NAME,

@@ -154,6 +154,15 @@ def test_net_without_weights(
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("at", range(4))
+def test_options_between_the_files(
+    small: Files, caffe: Caffe, at: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = small.arguments[1:]
+    assert main(["verify", *files[:at], "-q", "--mode", "isolated", *files[at:]]) == 0
+    assert capsys.readouterr().out.startswith("EQUAL")
+
+
 @pytest.mark.parametrize(
     "more",
     [
