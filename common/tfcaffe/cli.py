@@ -141,14 +141,22 @@ class _CommandParser(argparse.ArgumentParser):
             self._within = False
 
 
-def _parser(prog: str, summary: str, commands: Sequence[ModuleType]) -> argparse.ArgumentParser:
-    from importlib.metadata import PackageNotFoundError, version
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: that takes longer than most of the rest."""
 
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"{parser.prog} {version('tfcaffe')}")
+        except PackageNotFoundError:
+            print(f"{parser.prog} (not installed)")
+        parser.exit()
+
+
+def _parser(prog: str, summary: str, commands: Sequence[ModuleType]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description=summary, allow_abbrev=False)
-    try:
-        parser.add_argument("--version", action="version", version=f"{prog} {version('tfcaffe')}")
-    except PackageNotFoundError:
-        parser.add_argument("--version", action="version", version=f"{prog} (not installed)")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     subparsers = parser.add_subparsers(
         title="commands", metavar="COMMAND", required=True, parser_class=_CommandParser
     )
