@@ -16,10 +16,20 @@ QUIET = {
 }
 
 
-def measure(command: Sequence[str]) -> tuple[float, float]:
-    """Wall-clock seconds and peak memory (MiB) of a process."""
+def measure(command: Sequence[str], *, silent: bool = False) -> tuple[float, float]:
+    """Wall-clock seconds and peak memory (MiB) of a process.
+
+    Args:
+        silent: whether what it prints is thrown away.
+    """
     begin = time.perf_counter()
-    process = subprocess.Popen(command, env=os.environ | QUIET, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        env=os.environ | QUIET,
+        stdout=subprocess.DEVNULL if silent else None,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     assert process.stderr is not None
     words = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)

@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
 from typing import Any, Unpack
@@ -179,4 +178,6 @@ class Conversion:
             size, count = weights.identity.size, len(weights.layers)
             log.debug("%s: %s bytes, %d layers with blobs", weights.path, f"{size:,}", count)
         if self.needs_tensorflow:
+            from importlib.metadata import version
+
             log.debug("TensorFlow %s, Keras %s", version("tensorflow"), version("keras"))

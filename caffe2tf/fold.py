@@ -36,10 +36,10 @@ class Fold:
         steps = self.steps
         said = [("the flip of the channels", steps.flip), ("the mean", steps.mean is not None)]
         said.append(("the scale", steps.scale != 1))
-        folded = " and ".join(name for name, there in said if there)
+        folded = ", ".join(name for name, there in said if there)
         return (
-            f"{self.layer}: {folded} of the preprocessing folded into its weights in outputs for "
-            "inference; a .keras keeps the caffemodel's weights"
+            f"{self.layer}: takes over preprocessing ({folded}) in outputs for inference; "
+            "a .keras keeps the caffemodel's weights"
         )
 
     def values(self, blobs: Weights) -> Weights:

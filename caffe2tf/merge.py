@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tfcaffe.layers.normalisation import of_batch
 from tfcaffe.plan import Plan
 
 
@@ -25,6 +26,6 @@ def batch_norm_scales(plan: Plan) -> dict[int, int]:
         per_channel = entry.family.span(layer, shape, None) == (1, 2)  # type: ignore[attr-defined]
         if not (before.layer.type == "BatchNorm" and alone and per_channel):
             continue
-        if not before.family.of_batch(before.layer):  # type: ignore[attr-defined]
+        if not of_batch(before.layer):
             merged[i] = source.layer
     return merged

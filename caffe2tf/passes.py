@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
 
 from tfcaffe.errors import UnsupportedError, UsageError
 from tfcaffe.layers import registry
+from tfcaffe.layers.normalisation import of_batch
 from tfcaffe.layers.training import differs_in_training, softmax_of
 from tfcaffe.net import Layer, Net, Ref
 
@@ -128,28 +129,24 @@ def check_weight_decay(net: Net, weight_decay: float) -> None:
 
 
 def training_notes(net: Net, phase: str) -> list[str]:
-    """What a model of a TRAIN net does otherwise than Caffe's net, outside training.
+    """What a model does otherwise than Caffe's net in training, or than others in inference."""
+    notes = []
+    if names := _named(net, of_batch):
+        notes.append(
+            "use_global_stats: false, so that the answer to a sample depends on the batch it is "
+            f"in, as in Caffe; remove the field to use the stored statistics ({names})"
+        )
+    if phase == "TRAIN" and (names := _named(net, differs_in_training)):
+        notes.append(
+            "phase TRAIN: this is a model to train: BatchNorm uses the batch's statistics and "
+            "Dropout drops when it is called with training=True only; its inference is that of "
+            f"phase TEST ({names})"
+        )
+    return notes
 
-    And what it does in inference that others do in training only.
-    """
-    own = [
-        repr(layer.name)
-        for layer in net.layers
-        if layer.type == "BatchNorm" and registry()["BatchNorm"].of_batch(layer)  # type: ignore[attr-defined]
-    ]
-    notes = [
-        "use_global_stats: false, so that the answer to a sample depends on the batch it is in, as "
-        f"in Caffe; remove the field to use the stored statistics ({', '.join(own)})"
-    ]
-    names = [repr(layer.name) for layer in net.layers if differs_in_training(layer)]
-    if phase != "TRAIN" or not names:
-        return notes if own else []
-    return [
-        *(notes if own else []),
-        "phase TRAIN: this is a model to train: BatchNorm uses the batch's statistics and Dropout "
-        "drops when it is called with training=True only; its inference is that of phase TEST "
-        f"({', '.join(names)})",
-    ]
+
+def _named(net: Net, chosen: Callable[[Layer], bool]) -> str:
+    return ", ".join(repr(layer.name) for layer in net.layers if chosen(layer))
 
 
 def _check_unread(net: Net, dropped: Sequence[Layer]) -> None:

@@ -16,7 +16,7 @@ from tfcaffe.layers.base import Param
 from tfcaffe.layout import Layout, Pattern, contiguous, steps
 from tfcaffe.names import escape
 from tfcaffe.net import Layer
-from tfcaffe.plugins import table
+from tfcaffe.tables import table
 
 Tensor = Any
 Weights = Mapping[str, np.ndarray]

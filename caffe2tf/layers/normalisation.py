@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from caffe2tf.layers.training import training
 from caffe2tf.site import Site, Tensor, builds, is_trainable
-from tfcaffe.layers.normalisation import ACROSS_CHANNELS
+from tfcaffe.layers.normalisation import ACROSS_CHANNELS, of_batch
 
 _AFFINE = ("gamma", "beta")  # the Scale's roles, and Keras's names
 
@@ -21,7 +21,7 @@ def batch_norm(site: Site, bottoms: Sequence[Tensor]) -> Tensor:
     and freeze nothing; the Scale's may. Source: batch_norm_layer.cpp.
     """
     x, scale = bottoms[0], site.merged
-    if site.family.of_batch(site.layer):
+    if of_batch(site.layer):
         return _by_its_own_statistics(site, x)
     affine = {} if scale is None else {r: scale.weight(r) for r in _AFFINE if scale.has(r)}
     free = scale is None or is_trainable(scale.planned)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 
 from tfcaffe.errors import ConversionError
 from tfcaffe.progress import Watch, progress_bar, unwatched
@@ -125,21 +126,46 @@ def main(
         return BAD_INPUT
 
 
-def _parser(prog: str, summary: str, commands: Sequence[ModuleType]) -> argparse.ArgumentParser:
-    from importlib.metadata import PackageNotFoundError, version
+class _CommandParser(argparse.ArgumentParser):
+    """Takes options between a command's files, even where one of these may be left out."""
 
+    _within = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._within or self._subparsers:  # argparse's own mixing comes back here, twice
+            return super().parse_known_args(args, namespace)
+        self._within = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._within = False
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: that takes longer than most of the rest."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"{parser.prog} {version('tfcaffe')}")
+        except PackageNotFoundError:
+            print(f"{parser.prog} (not installed)")
+        parser.exit()
+
+
+def _parser(prog: str, summary: str, commands: Sequence[ModuleType]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description=summary, allow_abbrev=False)
-    try:
-        parser.add_argument("--version", action="version", version=f"{prog} {version('tfcaffe')}")
-    except PackageNotFoundError:
-        parser.add_argument("--version", action="version", version=f"{prog} (not installed)")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     _add(parser, prog, commands)
     return parser
 
 
 def _add(parser: argparse.ArgumentParser, prog: str, commands: Sequence[ModuleType]) -> None:
     """Commands below a parser; one with COMMANDS is a group of others."""
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    subparsers = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=_CommandParser
+    )
     for command in commands:
         sub = subparsers.add_parser(
             command.NAME,

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from tfcaffe.bind import bind
 from tfcaffe.errors import UnsupportedError, UsageError
-from tfcaffe.files.file_kind import FileKind, file_kind
+from tfcaffe.files.file_kind import FileKind, checkpoint_prefix, file_kind
 from tfcaffe.files.weights import Weights
 from tfcaffe.infer import listed, unknown_types
 from tfcaffe.load import CARRIED, load_net, load_weights
@@ -98,8 +98,9 @@ def _other_ways(path: Path) -> str:
     verify = "`verify` compares a model with its Caffe net"
     if path.is_dir():
         return f"{verify}; `saved_model_cli show --all --dir {path}` shows its signatures"
-    if not path.exists():  # a checkpoint's prefix
-        return f'`tf.train.list_variables("{path}")` lists its variables'
+    prefix = checkpoint_prefix(path)
+    if prefix is not None:
+        return f'`tf.train.list_variables("{prefix}")` lists its variables'
     if path.suffix == ".keras":
         return f'{verify}; `keras.saving.load_model("{path}").summary()` lists its layers'
     return verify

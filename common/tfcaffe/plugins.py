@@ -6,17 +6,10 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from tfcaffe import tables
 from tfcaffe.errors import ConversionError, UsageError
-
-_TABLES: list[dict[str, Any]] = []
-
-
-def table() -> dict[str, Any]:
-    """A new table of classes or functions by layer type, to which plugins may add theirs."""
-    _TABLES.append({})
-    return _TABLES[-1]
+from tfcaffe.layers import registry
 
 
 def load_plugins(paths: Sequence[Path]) -> None:
@@ -27,8 +20,6 @@ def load_plugins(paths: Sequence[Path]) -> None:
     Raises:
         UsageError: no such file, or it fails; its own error is shown.
     """
-    from tfcaffe.layers import registry
-
     registry()  # ours first, so that a plugin that repeats a type is told so
     for path in paths:
         name = f"tfcaffe_plugin_{abs(hash(path.resolve()))}"
@@ -43,9 +34,7 @@ def load_plugins(paths: Sequence[Path]) -> None:
             spec.loader.exec_module(module)
         except (Exception, SystemExit) as error:  # whatever foreign code raises
             del sys.modules[name]
-            for types in _TABLES:
-                for kind in [kind for kind, own in types.items() if own.__module__ == name]:
-                    del types[kind]
+            tables.forget(name)
             if isinstance(error, ConversionError):
                 raise
             raise UsageError(f"--plugin {path}: {type(error).__name__}: {error}") from error

@@ -201,7 +201,7 @@ def test_a_note_says_it_once(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     asked = ["--mean", "1,2,3", "--scale", "0.5", "--channel-order", "rgb"]
     outputs = ["-o", str(tmp_path / "saved"), "-o", str(tmp_path / "net.pb")]
     assert main(["convert", *where, *outputs, *asked]) == 0
-    (said,) = (la for la in capsys.readouterr().err.splitlines() if "folded" in la)
-    assert "'conv'" in said and "the flip of the channels and the scale" in said
+    (said,) = (la for la in capsys.readouterr().err.splitlines() if "takes over" in la)
+    assert "'conv'" in said and "(the flip of the channels, the scale)" in said
     assert main(["convert", *where, "-o", str(tmp_path / "net.keras"), *asked]) == 0
-    assert "folded" not in capsys.readouterr().err
+    assert "takes over" not in capsys.readouterr().err

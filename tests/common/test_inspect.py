@@ -216,7 +216,16 @@ def test_names_cannot_garble_the_terminal(run: Run, write: Write) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["net.keras", "net.weights.h5", "net.pb", "net.ckpt-3", "net.ckpt-3.index", "saved", "zip"],
+    [
+        "net.keras",
+        "net.weights.h5",
+        "net.pb",
+        "net.ckpt-3",
+        "net.ckpt-3.index",
+        "net.ckpt-3.data-00000-of-00001",
+        "saved",
+        "zip",
+    ],
 )
 def test_tensorflow_files_are_told(name: str, run: Run, tmp_path: Path) -> None:
     for file in (
@@ -224,6 +233,7 @@ def test_tensorflow_files_are_told(name: str, run: Run, tmp_path: Path) -> None:
         "net.weights.h5",
         "net.pb",
         "net.ckpt-3.index",
+        "net.ckpt-3.data-00000-of-00001",
         "saved/saved_model.pb",
     ):
         (tmp_path / file).parent.mkdir(exist_ok=True)
@@ -232,6 +242,14 @@ def test_tensorflow_files_are_told(name: str, run: Run, tmp_path: Path) -> None:
     code, out, err = run(tmp_path / name)
     assert (code, out) == (2, "")
     assert f"{name}: is TensorFlow's; inspect reads Caffe's files only so far" in err
+    way = {
+        "net.keras": "load_model",
+        "saved": "saved_model_cli show",
+        "net.ckpt-3": 'net.ckpt-3")` lists its variables',
+        "net.ckpt-3.index": 'net.ckpt-3")` lists its variables',
+        "net.ckpt-3.data-00000-of-00001": 'net.ckpt-3")` lists its variables',
+    }
+    assert way.get(name, "`verify` compares a model with its Caffe net") in err
 
 
 @pytest.mark.parametrize(
@@ -276,3 +294,10 @@ def test_it_needs_no_framework(write: Write, tmp_path: Path) -> None:
         check=True,
         capture_output=True,
     )
+
+
+@pytest.mark.parametrize("name", ["gone.keras", "gone.ckpt", "gone.pb"])
+def test_what_is_not_there_is_of_no_kind(name: str, run: Run, tmp_path: Path) -> None:
+    code, out, err = run(tmp_path / name)
+    assert (code, out) == (2, "")
+    assert f"{name}: cannot be read: No such file" in err

@@ -221,7 +221,8 @@ def test_v2_data_transforms_stay() -> None:
                      ("UNPOOLING", "Unpooling"), ("RELU6", "ReLU6"),
                      ("IMAGE_SEG_DATA", "ImageSegData"), ("WINDOW_SEG_DATA", "WindowSegData"),
                      ("MCWINDOW_DATA", "MCWindowData"), ("NAMCWINDOW_DATA", "NAMCWindowData"),
-                     ("MULTI_STAGE_MEANFIELD", "MultiStageMeanfield")]
+                     ("MULTI_STAGE_MEANFIELD", "MultiStageMeanfield"),
+                     ("ELTWISE_ACCURACY", "EltwiseAccuracy")]
 )  # fmt: skip
 def test_v1_types_of_forks(kind: str, v2: str) -> None:
     assert upgrade.upgrade(net(f'layers {{ name: "f" type: {kind} }}')).layer[0].type == v2

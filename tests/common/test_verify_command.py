@@ -44,6 +44,20 @@ def test_command_different(
     assert all(set(blob) == keys for blob in answer["blobs"])
 
 
+def test_names_are_printed_in_one_line(
+    tmp_path: Path, caffe: Caffe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Layers' and blobs' names are free text, and may hold what a terminal obeys."""
+    text = SMALL.replace('"mid"', '"m\\nEQUAL\\033[2J"').replace('"data"', '"a\\033b"')
+    files = Files.make(tmp_path, text)
+    for more in ([], ["-v"]):
+        assert main([*files.arguments, *more]) == 0
+        out, err = capsys.readouterr()
+        assert "\x1b" not in out + err
+        assert [line.startswith("EQUAL") for line in out.splitlines()].count(True) == 1
+        assert "m\\nEQUAL\\x1b[2J" in out and "a\\x1bb 2×3×9×7" in out
+
+
 def test_command_unproven(tmp_path: Path, caffe: Caffe, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(Files.make(tmp_path, CONSTANT_OUTPUT).arguments) == 1
     assert "UNPROVEN" in capsys.readouterr().out
@@ -138,6 +152,15 @@ def test_net_without_weights(
     assert main(["verify", str(small.net), str(small.model)]) == 2
     words = "'block/conv' (Convolution, line 2) has weights: name their file"
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_options_between_the_files(
+    small: Files, caffe: Caffe, at: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = small.arguments[1:]
+    assert main(["verify", *files[:at], "-q", "--mode", "isolated", *files[at:]]) == 0
+    assert capsys.readouterr().out.startswith("EQUAL")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from tfcaffe.files import caffemodel
 from tfcaffe.files.wire import bytes_field
 from tfcaffe.oracle.pycaffe import Caffe
 from tfcaffe.twin import ASSETS, FIELD, MEMBER
+from tfcaffe.verify import graph_model
 from tfcaffe.verify.options import Mode
 from verify_nets import MODES, SMALL, Array, Files, check, seeded, statuses, without_record
 
@@ -117,6 +118,21 @@ def test_saved_model_without_a_record(tmp_path: Path, caffe: Caffe, mode: Mode) 
     assert (report.verdict, report.blobs) == ("equal", ())
     assert [output.blob for output in report.outputs] == ["prob"]
     assert {s.layer for s in report.not_compared} > {"block/conv", "relu", "fc"}
+
+
+@modes
+def test_saved_model_larger_than_a_graph(
+    small: Files, tmp_path: Path, caffe: Caffe, mode: Mode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its variables do not fit into one GraphDef; here of a net with few, by a smaller limit."""
+    monkeypatch.setattr(graph_model, "_MOST_CONSTANTS", 1000)
+    caffe2tf.convert(small.net, small.weights, tmp_path / "saved")
+    files = Files(small.net, small.weights, tmp_path / "saved")
+    if mode == "isolated":
+        with pytest.raises(UsageError, match=r"verify a \.keras"):
+            check(files, caffe, mode=mode)
+        return
+    assert (check(files, caffe).verdict, check(files, caffe).blobs) == ("equal", ())
 
 
 def test_saved_model_of_an_older_version(tmp_path: Path, caffe: Caffe) -> None:

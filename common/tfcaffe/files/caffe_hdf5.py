@@ -18,7 +18,8 @@ from tfcaffe.input import FileIdentity, map_file
 from tfcaffe.output import replacing
 
 _ROOT = "data"
-_KERAS = ("model_weights", "layers", "_layer_checkpoint_dependencies")  # groups in Keras's files
+_KERAS = {"model_weights", "layers", "_layer_checkpoint_dependencies"}  # groups in Keras's files,
+_KERAS_SAYS = {"keras_version", "layer_names"}  # and attributes of the older ones
 _MAX_AXES = 32  # blob.hpp, kMaxBlobAxes
 _MAX_BLOBS = 1 << 10
 _MAX_DEPTH = 64  # slashes in a layer's name
@@ -43,10 +44,10 @@ def read(path: str | Path) -> Weights:
         if not isinstance(file.get(_ROOT, getlink=True, default=None), h5py.HardLink) or (
             file.get(_ROOT, getclass=True) is not h5py.Group
         ):
-            keras = any(name in file for name in _KERAS)
+            keras = not (_KERAS.isdisjoint(file) and _KERAS_SAYS.isdisjoint(file.attrs))
             raise FileFormatError(
                 f"{path}: is HDF5, but not Caffe's: it has no group /{_ROOT}"
-                + ("; it looks like a Keras model or its weights" if keras else "")
+                + ("; it looks like Keras's: its weights, or a model for `verify`" if keras else "")
             )
         for name, datasets in _layers(path, file[_ROOT]):
             layers[name] = _read_layer(identity, buffer, name, datasets)

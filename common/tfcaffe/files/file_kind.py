@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum, auto
 from pathlib import Path
 
@@ -15,6 +16,7 @@ _TEXT = frozenset(b"\t\n\v\f\r")
 _ZIP = b"PK\x03\x04"
 _NETS = {".prototxt", ".pbtxt", ".txt"}
 _TENSORFLOW = {".keras", ".pb", ".index", ".meta", ".ckpt", ".tflite"}
+_CHECKPOINT = re.compile(r"\.(index|meta|data-\d+-of-\d+)$")
 
 
 class FileKind(Enum):
@@ -51,9 +53,16 @@ def file_kind(path: Path) -> FileKind:
 def _is_tensorflow(path: Path) -> bool:
     if path.is_dir():
         return (path / "saved_model.pb").is_file()
-    if not path.exists():  # a checkpoint goes by what its files' names have in common
-        return path.with_name(f"{path.name}.index").is_file()
-    return path.suffix in _TENSORFLOW or path.name.endswith(".weights.h5")
+    named = path.suffix in _TENSORFLOW or path.name.endswith(".weights.h5")
+    return (named and path.is_file()) or checkpoint_prefix(path) is not None
+
+
+def checkpoint_prefix(path: Path) -> Path | None:
+    """What the names of a checkpoint's files have in common, if `path` is that or one of them."""
+    name = _CHECKPOINT.sub("", path.name)
+    if not name or (name == path.name and path.exists()):
+        return None
+    return path.with_name(name) if path.with_name(f"{name}.index").is_file() else None
 
 
 def is_hdf5(path: Path) -> bool:

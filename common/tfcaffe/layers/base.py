@@ -11,7 +11,7 @@ import numpy as np
 from tfcaffe.errors import NetError, UnsupportedError
 from tfcaffe.layout import Layout, Pattern, Shape
 from tfcaffe.net import Layer
-from tfcaffe.plugins import table
+from tfcaffe.tables import table
 
 _FAMILIES: dict[str, Family] = table()
 # LayerParameter's own plain fields. As in Caffe, parameters of other types are not looked at.

@@ -25,6 +25,14 @@ from tfcaffe.layers.base import (
 ACROSS_CHANNELS, WITHIN_CHANNEL = 0, 1
 
 
+def of_batch(layer: Layer) -> bool:
+    """Whether a BatchNorm normalises by the statistics of what it is given, in any phase."""
+    if layer.type != "BatchNorm":
+        return False
+    options = layer.message.batch_norm_param
+    return bool(options.HasField("use_global_stats") and not options.use_global_stats)
+
+
 @register("BatchNorm")
 class BatchNorm(Elementwise):
     """(x - mean) / sqrt(variance + eps) over axis 1; no gamma and beta (a Scale follows).
@@ -44,11 +52,6 @@ class BatchNorm(Elementwise):
                 f"{layer}: Caffe takes no param with an lr_mult other than 0 here, for statistics "
                 "are not learned; set it to 0 or remove the param"
             )
-
-    def of_batch(self, layer: Layer) -> bool:
-        """Whether it normalises by the statistics of what it is given, in any phase."""
-        options = self.options(layer)
-        return bool(options.HasField("use_global_stats") and not options.use_global_stats)
 
     def shapes(self, layer: Layer, bottoms: Sequence[Shape]) -> list[Shape]:
         if len(bottoms[0]) < 2:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ class Graph:
     """A GraphDef, imported once.
 
     Args:
+        read: gives the GraphDef; it can be as large as all weights, so it is not kept.
         inputs, outputs: tensors by the names that the model's users know.
 
     Raises:
@@ -22,25 +23,31 @@ class Graph:
     """
 
     def __init__(
-        self, definition: Any, inputs: Mapping[str, str], outputs: Mapping[str, str]
+        self, read: Callable[[], Any], inputs: Mapping[str, str], outputs: Mapping[str, str]
     ) -> None:
-        self._definition = definition
-        self._imported = _imported(definition)
+        self._read = read
         self._inputs, self._outputs = inputs, outputs
-        self._nodes = {node.name for node in definition.node}
+        self._graph = _imported(read(), {})
+        self._nodes = {operation.name for operation in self._graph.get_operations()}
 
     def has(self, place: Place) -> bool:
         """Whether the graph computes (or is fed) such a tensor of numbers."""
         return self._find(place) is not None
 
     def run(
-        self, feeds: Mapping[str, Array], places: Sequence[Place], instead: Mapping[Place, Array]
+        self,
+        feeds: Mapping[str, Array],
+        places: Sequence[Place],
+        instead: Mapping[Place, Array],
+        *,
+        optimized: bool = False,
     ) -> Iterator[tuple[Place, Array]]:
         """The numbers at these places, all of which must be there.
 
         Args:
             feeds: by input.
             instead: what takes a place's own numbers' place for all that reads them.
+            optimized: as TensorFlow runs graphs by default, which takes more time and memory.
 
         Raises:
             Exception: of all kinds, from TensorFlow, on numbers that it cannot take.
@@ -49,17 +56,14 @@ class Graph:
 
         fed = {self._inputs[name]: array for name, array in feeds.items()}
         found = {place: self._find(place) or "" for place in places}
-        wanted = [tensor for tensor in dict.fromkeys(found.values()) if tensor not in fed]
         cut = {found[place]: array for place, array in instead.items() if found[place] not in fed}
-        graph, names = self._cut(list(cut)) if cut else (self._imported, {})
-        entries = {t: np.asarray(array) for t, array in fed.items()}
-        entries |= {names[tensor]: array for tensor, array in cut.items()}
-        symbols = [graph.graph.get_tensor_by_name(tensor) for tensor in entries]
-        function = graph.prune(symbols, [graph.graph.get_tensor_by_name(t) for t in wanted])
-        arrays = zip(entries.values(), symbols, strict=True)
-        results = function(*(tf.constant(array, symbol.dtype) for array, symbol in arrays))
-        known = fed | dict(zip(wanted, results, strict=True))
-        return ((place, np.asarray(known[tensor])) for place, tensor in found.items())
+        graph, names = self._cut(list(cut)) if cut else (self._graph, {})
+        fed |= {names[tensor]: array for tensor, array in cut.items()}
+        options = tf.compat.v1.ConfigProto()
+        options.graph_options.rewrite_options.disable_meta_optimizer = not optimized
+        with tf.compat.v1.Session(graph=graph, config=options) as session:
+            arrays = session.run(list(found.values()), fed)
+        return zip(found, map(np.asarray, arrays), strict=True)
 
     def _find(self, place: Place) -> str | None:
         """The tensor's name; in a SavedModel's graph the call's name stands in front of it."""
@@ -70,33 +74,28 @@ class Graph:
         nodes = nodes or [node for node in self._nodes if node.endswith(f"PartitionedCall/{name}")]
         if len(nodes) != 1:
             return None
-        made = self._imported.graph.get_operation_by_name(nodes[0]).outputs
+        made = self._graph.get_operation_by_name(nodes[0]).outputs
         kind = made[output].dtype if output < len(made) else None
         numbers = kind is not None and (kind.is_floating or kind.is_integer)
         return f"{nodes[0]}:{output}" if numbers else None
 
     def _cut(self, tensors: Sequence[str]) -> tuple[Any, dict[str, str]]:
         """The graph with a placeholder for each of these tensors wherever it is read."""
-        import tensorflow as tf
-
-        definition = tf.compat.v1.GraphDef()
-        definition.CopyFrom(self._definition)
-        names = {}
-        for number, tensor in enumerate(tensors):
-            symbol = self._imported.graph.get_tensor_by_name(tensor)
-            node = definition.node.add(name=f"tfcaffe>fed/{number}", op="Placeholder")
-            node.attr["dtype"].type = symbol.dtype.as_datatype_enum
-            node.attr["shape"].shape.CopyFrom(symbol.shape.as_proto())
-            names[tensor] = f"{node.name}:0"
-        for node in definition.node:
-            for i, read in enumerate(node.input):
-                node.input[i] = names.get(read if ":" in read else f"{read}:0", read)
-        return _imported(definition), names
+        symbols = {tensor: self._graph.get_tensor_by_name(tensor) for tensor in tensors}
+        names = {tensor: f"tfcaffe>fed/{number}" for number, tensor in enumerate(tensors)}
+        instead = {tensor: (names[tensor], symbol) for tensor, symbol in symbols.items()}
+        graph = _imported(self._read(), instead)
+        return graph, {tensor: f"{name}:0" for tensor, name in names.items()}
 
 
-def _imported(definition: Any) -> Any:
+def _imported(definition: Any, instead: Mapping[str, tuple[str, Any]]) -> Any:
+    """A graph; `instead` are placeholders by the tensors that they stand for: name and pattern."""
     import tensorflow as tf
 
-    return tf.compat.v1.wrap_function(
-        lambda: tf.import_graph_def(definition, name=""), signature=[]
-    )
+    with tf.Graph().as_default() as graph:
+        holders = {
+            tensor: tf.compat.v1.placeholder(symbol.dtype, symbol.shape, name)
+            for tensor, (name, symbol) in instead.items()
+        }
+        tf.import_graph_def(definition, input_map=holders, name="")
+    return graph

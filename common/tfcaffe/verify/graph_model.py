@@ -59,28 +59,34 @@ def load_frozen(path: Path) -> GraphModel:
     """
     import tensorflow as tf
 
+    def read() -> Any:
+        return tf.compat.v1.GraphDef.FromString(path.read_bytes())
+
     try:
-        definition = tf.compat.v1.GraphDef.FromString(path.read_bytes())
-        read = {
-            name.lstrip("^").partition(":")[0] for node in definition.node for name in node.input
-        }
-        inputs = {n.name: f"{n.name}:0" for n in definition.node if n.op == "Placeholder"}
-        outputs = {
-            node.name: f"{node.name}:0"
-            for node in definition.node
-            if node.name not in read and node.op not in ("NoOp", "Placeholder", "Const")
-        }
-        graph = Graph(definition, inputs, outputs)
+        inputs, outputs = _ends(read())
+        graph = Graph(read, inputs, outputs)
     except Exception as error:  # TensorFlow raises all kinds on a damaged graph
         raise FileFormatError(f"{path}: is no frozen graph: {first_line(error)}") from error
     if not inputs or not outputs:
         raise UsageError(f"{path}: the graph has no placeholder, or nothing that comes out of it")
 
     def serve(feeds: Mapping[str, Array]) -> Mapping[str, Array]:
-        run = graph.run(feeds, [(name, 0) for name in outputs], {})
+        run = graph.run(feeds, [(name, 0) for name in outputs], {}, optimized=True)
         return {place[0]: array for place, array in run}
 
     return GraphModel(str(path), tuple(inputs), tuple(outputs), serve, graph)
+
+
+def _ends(definition: Any) -> tuple[dict[str, str], dict[str, str]]:
+    """The tensors that go into a graph and come out of it, by their nodes' names."""
+    inputs, outputs, read = {}, {}, set()
+    for node in definition.node:
+        read |= {name.lstrip("^").partition(":")[0] for name in node.input}
+        if node.op == "Placeholder":
+            inputs[node.name] = f"{node.name}:0"
+        elif node.op not in ("NoOp", "Const"):
+            outputs[node.name] = f"{node.name}:0"
+    return inputs, {name: tensor for name, tensor in outputs.items() if name not in read}
 
 
 def _graph(function: Any) -> Graph | None:
@@ -97,7 +103,7 @@ def _graph(function: Any) -> Graph | None:
         {name: tensor.name for name, tensor in zip(known, tensors, strict=True)}
         for known, tensors in zip(names, (frozen.inputs, frozen.outputs), strict=True)
     )
-    return Graph(frozen.graph.as_graph_def(), inputs, outputs)
+    return Graph(frozen.graph.as_graph_def, inputs, outputs)
 
 
 class GraphModel:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from tfcaffe.terminal import printable
 from tfcaffe.verify.report import BlobReport, Report
 
 _HEAD = ("layer", "type", "blob", "shape", "largest", "mean", "")
@@ -16,6 +17,7 @@ def table(report: Report) -> str:
     """One line per blob, in the net's order."""
     rows = [_HEAD, *(_row(blob) for blob in report.blobs)]
     rows += [_row(output, " (output)") for output in report.outputs if output not in report.blobs]
+    rows = [tuple(map(printable, row)) for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
     return "\n".join(_line(row, widths) for row in rows)
 
@@ -93,5 +95,7 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _inputs(report: Report) -> str:
-    shapes = (f"{name} {'×'.join(map(str, shape))}" for name, shape in report.inputs.items())
+    shapes = (
+        f"{printable(name)} {'×'.join(map(str, shape))}" for name, shape in report.inputs.items()
+    )
     return "fed " + ", ".join(shapes)

@@ -21,7 +21,7 @@ _SCALARS = {
 _LABELS = {
     "optional": _KIND.LABEL_OPTIONAL,
     "repeated": _KIND.LABEL_REPEATED,
-    "required": _KIND.LABEL_REQUIRED,
+    "required": _KIND.LABEL_OPTIONAL,  # protobuf 4.21 copies no message that lacks such a field
 }
 
 

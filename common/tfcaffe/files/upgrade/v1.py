@@ -57,6 +57,7 @@ _FORK_TYPES = {
     "CCCP": "CCCPPooling",
     "CROP": "Crop",
     "DENSE_CRF": "DenseCRF",
+    "ELTWISE_ACCURACY": "EltwiseAccuracy",
     "IMAGE_SEG_DATA": "ImageSegData",
     "INTERP": "Interp",
     "MCWINDOW_DATA": "MCWindowData",
