@@ -12,7 +12,7 @@ from shipped_nets import SHIPPED
 from tfcaffe.files import prototxt
 from tfcaffe.load import load_net
 from tfcaffe.mapping.mapping_file import load_mapping
-from tfcaffe.mapping.propose import Proposal, proposed
+from tfcaffe.mapping.proposal.propose import Proposal, proposed
 from tfcaffe.mapping.resolve import Resolved, resolve
 from tfcaffe.plan import Plan, make_plan
 from tfcaffe.variables.base import Variable

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tfcaffe.mapping.collapse import Entry, Role, Tables, collapse
+from tfcaffe.mapping.proposal.collapse import Entry, Role, Tables, collapse
 
 
 def entry(key: str, *names: str, comment: str = "") -> Entry:

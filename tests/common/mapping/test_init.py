@@ -13,8 +13,8 @@ from proposals import automatic, score, shipped
 from shipped_nets import SHIPPED
 from tf2caffe.__main__ import main
 from tfcaffe.errors import OutputError
-from tfcaffe.mapping.init import Init, init, mapping_text
 from tfcaffe.mapping.mapping_file import load_mapping, parse_mapping
+from tfcaffe.mapping.proposal.init import Init, init, mapping_text
 from tfcaffe.mapping.resolve import resolve
 
 Shapes = Mapping[str, Sequence[int]]

@@ -9,8 +9,8 @@ from corpus import CORPUS, needs_corpus
 from mapped import NET, SHAPES, plan_of
 from proposals import Truth, automatic, counted, score, scrambled, shipped
 from shipped_nets import SHIPPED
-from tfcaffe.mapping.guesses import Guess
-from tfcaffe.mapping.propose import Proposal, proposed
+from tfcaffe.mapping.proposal.guesses import Guess
+from tfcaffe.mapping.proposal.propose import Proposal, proposed
 from tfcaffe.variables.base import Role, Variable
 
 Shapes = Mapping[str, tuple[int, ...]]

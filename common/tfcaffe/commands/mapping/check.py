@@ -44,9 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> int:
     """Check, print, and say by the exit code whether it fits."""
     from tfcaffe.mapping.check import check
-    from tfcaffe.quiet import set_environment
+    from tfcaffe.quiet import quiet_for
 
-    set_environment()
+    quiet_for(options.checkpoint, options.like, run=options.run_both)
     found = check(
         options.mapping,
         options.net,

@@ -34,8 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Write the proposal, and say by the exit code whether everything has its place."""
-    from tfcaffe.mapping.init import init
+    from tfcaffe.mapping.proposal.init import init
+    from tfcaffe.quiet import quiet_for
 
+    quiet_for(options.checkpoint, options.like)
     found = init(
         options.net,
         options.checkpoint,

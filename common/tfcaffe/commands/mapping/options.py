@@ -77,7 +77,9 @@ def add_recheck(parser: argparse.ArgumentParser) -> None:
 def recheck(options: argparse.Namespace, console: Console) -> int:
     """`mapping check` of an edited file."""
     from tfcaffe.mapping.check import check
+    from tfcaffe.quiet import quiet_for
 
+    quiet_for(options.checkpoint, options.like)
     found = check(
         options.mapping, options.net, checkpoint=options.checkpoint, **side_options(options)
     )

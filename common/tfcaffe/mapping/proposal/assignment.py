@@ -9,10 +9,10 @@ from functools import cached_property
 
 import numpy as np
 
-from tfcaffe.mapping.fits import Fit, Fits
-from tfcaffe.mapping.likeness import Name, common_prefix, keras_name, similarity
-from tfcaffe.mapping.scopes import Scope
-from tfcaffe.mapping.units import CaffeUnit
+from tfcaffe.mapping.proposal.fits import Fit, Fits
+from tfcaffe.mapping.proposal.likeness import Name, common_prefix, keras_name, similarity
+from tfcaffe.mapping.proposal.scopes import Scope
+from tfcaffe.mapping.proposal.units import CaffeUnit
 from tfcaffe.variables.base import natural
 
 _NEVER = 1e6

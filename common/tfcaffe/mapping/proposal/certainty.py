@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise, permutations
 
-from tfcaffe.mapping.assignment import Assigned, Field
-from tfcaffe.mapping.likeness import Index
+from tfcaffe.mapping.proposal.assignment import Assigned, Field
+from tfcaffe.mapping.proposal.likeness import Index
 from tfcaffe.plan import Plan
 
 SAME_NAME = "the same name"

@@ -12,9 +12,9 @@ from tfcaffe.layers.base import Param
 from tfcaffe.layout import Shape
 from tfcaffe.mapping import transform as transforms
 from tfcaffe.mapping.pairs import Blob
-from tfcaffe.mapping.scopes import DEPTHWISE, KERNELS, Known, Scope
+from tfcaffe.mapping.proposal.scopes import DEPTHWISE, KERNELS, Known, Scope
+from tfcaffe.mapping.proposal.units import CaffeUnit
 from tfcaffe.mapping.transform import LayoutError, Transform
-from tfcaffe.mapping.units import CaffeUnit
 
 _ALIASES = {
     "beta": ("bias",),

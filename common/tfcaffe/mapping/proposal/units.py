@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from tfcaffe.mapping.likeness import Name
 from tfcaffe.mapping.pairs import Blob
-from tfcaffe.mapping.scopes import DEPTHWISE, KERNELS, Scope
+from tfcaffe.mapping.proposal.likeness import Name
+from tfcaffe.mapping.proposal.scopes import DEPTHWISE, KERNELS, Scope
 from tfcaffe.plan import Plan
 
 _MERGES = ("Convolution", "Deconvolution", "InnerProduct")

@@ -9,15 +9,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Unpack
 
-from tfcaffe.mapping.assignment import Assigned, Field
-from tfcaffe.mapping.certainty import SAME_NAME, verdicts
-from tfcaffe.mapping.fits import Fits
-from tfcaffe.mapping.guesses import Guess, guesses_of, with_folds, with_layouts
-from tfcaffe.mapping.halves import with_halves
 from tfcaffe.mapping.pairs import Blob, blobs_of
-from tfcaffe.mapping.scopes import Known, Scope, scopes
+from tfcaffe.mapping.proposal.assignment import Assigned, Field
+from tfcaffe.mapping.proposal.certainty import SAME_NAME, verdicts
+from tfcaffe.mapping.proposal.fits import Fits
+from tfcaffe.mapping.proposal.guesses import Guess, guesses_of, with_folds, with_layouts
+from tfcaffe.mapping.proposal.halves import with_halves
+from tfcaffe.mapping.proposal.scopes import Known, Scope, scopes
+from tfcaffe.mapping.proposal.units import CaffeUnit, caffe_units
 from tfcaffe.mapping.sides import AnyPath, SideOptions, read_net, read_variables
-from tfcaffe.mapping.units import CaffeUnit, caffe_units
 from tfcaffe.plan import Plan
 from tfcaffe.variables.base import Variable
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tfcaffe.layout import Shape
-from tfcaffe.mapping.likeness import Name, keras_name, stem
+from tfcaffe.mapping.proposal.likeness import Name, keras_name, stem
 
 KERNELS = ("weights", "input_weights")
 DEPTHWISE = "depthwise weights"  # of a separable convolution

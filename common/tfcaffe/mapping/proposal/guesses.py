@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tfcaffe.mapping import transform as transforms
-from tfcaffe.mapping.assignment import Assigned, Field
-from tfcaffe.mapping.certainty import Verdict
-from tfcaffe.mapping.fits import Fit, Fits, layouts
 from tfcaffe.mapping.pairs import Blob
-from tfcaffe.mapping.scopes import Known
+from tfcaffe.mapping.proposal.assignment import Assigned, Field
+from tfcaffe.mapping.proposal.certainty import Verdict
+from tfcaffe.mapping.proposal.fits import Fit, Fits, layouts
+from tfcaffe.mapping.proposal.scopes import Known
 from tfcaffe.plan import Plan
 
 _NEUTRAL = {"bias": 0.0, "beta": 0.0, "gamma": 1.0}  # what a blob without a variable is

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from tfcaffe.mapping.fits import Fits
-from tfcaffe.mapping.likeness import Name, index
-from tfcaffe.mapping.scopes import Known, Scope
-from tfcaffe.mapping.units import CaffeUnit
+from tfcaffe.mapping.proposal.fits import Fits
+from tfcaffe.mapping.proposal.likeness import Name, index
+from tfcaffe.mapping.proposal.scopes import Known, Scope
+from tfcaffe.mapping.proposal.units import CaffeUnit
 from tfcaffe.plan import Plan
 
 

@@ -9,12 +9,12 @@ from typing import Any, Unpack
 
 from tfcaffe.errors import MappingError
 from tfcaffe.mapping import transform as transforms
-from tfcaffe.mapping.collapse import Entry, Role, Tables, collapse
 from tfcaffe.mapping.edit import quoted
-from tfcaffe.mapping.guesses import Guess
 from tfcaffe.mapping.mapping_file import parse_mapping
 from tfcaffe.mapping.pairs import Blob, reads_colours
-from tfcaffe.mapping.propose import Proposal, propose
+from tfcaffe.mapping.proposal.collapse import Entry, Role, Tables, collapse
+from tfcaffe.mapping.proposal.guesses import Guess
+from tfcaffe.mapping.proposal.propose import Proposal, propose
 from tfcaffe.mapping.resolve import resolve
 from tfcaffe.mapping.sides import AnyPath, SideOptions, shape_of
 from tfcaffe.output import check_writable, replacing
