@@ -133,7 +133,9 @@ def run(options: argparse.Namespace, console: Console) -> int:
 def _filled(options: argparse.Namespace) -> list[str]:
     """Variables, by a mapping."""
     from caffe2tf.convert import fill_by
+    from tfcaffe.quiet import quiet_for
 
+    quiet_for(options.like)
     return fill_by(
         options.mapping,
         options.net,

@@ -48,9 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> int:
     """Convert, and say what was decided."""
     from tf2caffe.convert import convert
-    from tfcaffe.quiet import set_environment
+    from tfcaffe.quiet import quiet_for
 
-    set_environment()
+    quiet_for(options.source, options.like)
     notes = convert(
         options.source,
         options.output,

@@ -1,6 +1,7 @@
 """TensorFlow without its chatter, for commands: on the CPU, and with stderr left to us."""
 
 import os
+from pathlib import Path
 
 
 def set_environment() -> None:
@@ -29,3 +30,21 @@ def quiet_tensorflow() -> None:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+def quiet_for(*variables: Path | None, run: bool = False) -> None:
+    """Either of these, by what is to be read.
+
+    Args:
+        variables: files of variables.
+        run: whether a model is run as well.
+
+    Raises:
+        FileFormatError: one of them cannot be read.
+    """
+    from tfcaffe.variables.files import needs_tensorflow
+
+    if run or any(path is not None and needs_tensorflow(path) for path in variables):
+        quiet_tensorflow()
+    else:
+        set_environment()
