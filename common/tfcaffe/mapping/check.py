@@ -78,11 +78,14 @@ class Check:
         parts = [table(rows, numbers=0)] if len(rows) > 1 else []
         if self.problems:
             parts.append("\n".join(self.problems))
+        return "\n\n".join([*parts, *self.verdicts])
+
+    @property
+    def verdicts(self) -> list[str]:
+        """One line that says whether it fits, and one of the run."""
         verdict = "fits" if self.fits else "does not fit"
-        parts.append(f"{self.resolved.mapping.path}: {verdict} {self.resolved.plan.net.path}")
-        if self.ran is not None:
-            parts.append(self.ran.to_text())
-        return "\n\n".join(parts)
+        said = f"{self.resolved.mapping.path}: {verdict} {self.resolved.plan.net.path}"
+        return [said] if self.ran is None else [said, self.ran.to_text()]
 
 
 def check(

@@ -109,6 +109,8 @@ def load_mapping(name: str | Path) -> MappingFile:
         MappingError: it is wrong; with line and column.
     """
     path = shipped.find(name)
+    if path.suffix in (".prototxt", ".caffemodel"):
+        raise UsageError(f"{path}: is Caffe's; the mapping comes first, then the net")
     return parse_mapping(read_text(path), path)
 
 

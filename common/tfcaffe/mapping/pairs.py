@@ -196,15 +196,49 @@ def _known(name: str, value: Value, shapes: Mapping[str, Shape], problems: list[
 
 def _delta(mapping: MappingFile, value: Value, entry: PlannedLayer, blob: Blob) -> float:
     """TensorFlow's epsilon minus Caffe's, for a variance."""
-    is_variance = blob.type == "BatchNorm" and blob.role == "variance"
-    if value.epsilon is not None and not is_variance:
-        raise LayoutError("`epsilon` is for the variance of a BatchNorm")
-    said = value.epsilon if value.epsilon is not None else mapping.epsilon
-    if said is None or not is_variance:
+    if not _is_variance(blob):
+        if value.epsilon is not None:
+            raise LayoutError("`epsilon` is for the variance of a BatchNorm")
         return 0.0
-    caffe = float(entry.family.options(entry.layer).eps)
-    delta = said - caffe
-    return 0.0 if abs(delta) < 1e-6 * caffe else delta  # eps is a float32 in the prototxt
+    caffe = _caffe_epsilon(entry)
+    said = _said_epsilon(mapping, value)
+    return 0.0 if said is None or _same(said, caffe) else said - caffe
+
+
+def other_epsilon(
+    mapping: MappingFile, plan: Plan, pair: Pair, epsilons: Mapping[str, float]
+) -> Problem | None:
+    """What is wrong if the model of the variables has another epsilon than is assumed."""
+    if not (_is_variance(pair.blob) and pair.variables):
+        return None
+    model = epsilons.get(pair.variables[0].rpartition("/")[0].rpartition("/")[2])
+    said = _said_epsilon(mapping, pair.value)
+    assumed = _caffe_epsilon(plan.layers[pair.blob.layer]) if said is None else said
+    if model is None or _same(model, assumed):
+        return None
+    whose = "the prototxt's" if said is None else "the mapping's"
+    return Problem(
+        f"{pair.blob}: the model's epsilon is {model:g}, {whose} {assumed:g}; write "
+        f"`epsilon: {model:g}` (for all at the top of the file, or for this variance)",
+        pair.value.place,
+    )
+
+
+def _is_variance(blob: Blob) -> bool:
+    return blob.type == "BatchNorm" and blob.role == "variance"
+
+
+def _said_epsilon(mapping: MappingFile, value: Value) -> float | None:
+    return value.epsilon if value.epsilon is not None else mapping.epsilon
+
+
+def _caffe_epsilon(entry: PlannedLayer) -> float:
+    return float(entry.family.options(entry.layer).eps)
+
+
+def _same(a: float, b: float) -> bool:
+    """Whether two epsilons are one number, which a prototxt holds as a float32."""
+    return abs(a - b) < 1e-6 * abs(b)
 
 
 def reads_colours(plan: Plan, entry: PlannedLayer, blob: Blob) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 
 from tfcaffe.errors import MappingError
 from tfcaffe.layout import Shape
@@ -19,6 +20,7 @@ from tfcaffe.mapping.pairs import (
     Problem,
     blobs_of,
     names_of,
+    other_epsilon,
     pair_of,
     sizes_of,
 )
@@ -68,6 +70,7 @@ def resolve(
     shapes: Mapping[str, Shape] | None = None,
     *,
     apart: Iterable[str] = (),
+    epsilons: Mapping[str, float] | None = None,
     partial: bool = False,
 ) -> Resolved:
     """Hold a mapping against a net and, where they are known, variables.
@@ -75,6 +78,7 @@ def resolve(
     Args:
         shapes: of every variable by name; None where the mapping alone says which there are.
         apart: variables that belong to training only (slots, counters), which may stay unnamed.
+        epsilons: those that the model of the variables says, by layer name.
         partial: whether blobs may be left out (`--base` has them).
 
     Raises:
@@ -98,6 +102,7 @@ def resolve(
             pairs.append(pair_of(mapping, plan, blob, value, names, minus, shapes, problems))
         except LayoutError as error:
             problems.append(Problem(f"{blob} {sizes_of(blob.param.shape)}: {error}", value.place))
+    problems += [p for pair in pairs if (p := other_epsilon(mapping, plan, pair, epsilons or {}))]
     left_blobs = [b for b in blobs if _ignored(mapping.blobs, str(b))]
     lone = [blob for blob in blobs if blob not in named and blob not in left_blobs]
     for blob in left_blobs if not partial else ():
@@ -117,6 +122,7 @@ def resolve(
     if not partial:
         problems += [_lone_blob(blob, shapes, lone_variables) for blob in lone]
     problems += [_lone_variable(name, (shapes or {})[name], lone) for name in lone_variables]
+    problems += _scope(mentioned, shapes or ())
     zeros = {name: i.must_be for name, i in left.items() if i.must_be is not None}
     return Resolved(
         mapping,
@@ -182,6 +188,16 @@ def _glob(text: str) -> re.Pattern[str]:
     parts = re.split(r"(\{\*\}|\*\*/?|\*)", text)
     known = {"{*}": r"\*", "**/": "(?:.*/)?", "**": ".*", "*": "[^/]*"}
     return re.compile("".join(known.get(part, re.escape(part)) for part in parts))
+
+
+def _scope(mentioned: Iterable[str], shapes: Collection[str]) -> list[Problem]:
+    """Where every variable is there, but below one scope more."""
+    missing = [name for name in mentioned if name not in shapes]
+    if not missing:
+        return []
+    scopes = {name.removesuffix(f"/{missing[0]}") for name in shapes} - set(shapes)
+    found = (s for s in sorted(scopes) if all(f"{s}/{name}" in shapes for name in missing))
+    return [Problem(f"they are all there below {s}/: give --prefix {s}") for s in islice(found, 1)]
 
 
 def _lone_blob(blob: Blob, shapes: Mapping[str, Shape] | None, lone: Sequence[str]) -> Problem:

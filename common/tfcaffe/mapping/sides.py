@@ -42,7 +42,14 @@ class Sides:
         entries = self.variables.entries
         shapes = {name: variable.shape for name, variable in entries.items()}
         apart = [name for name, variable in entries.items() if variable.role]
-        return resolve(self.mapping, self.plan, shapes, apart=apart, partial=partial)
+        return resolve(
+            self.mapping,
+            self.plan,
+            shapes,
+            apart=apart,
+            epsilons=self.variables.epsilons,
+            partial=partial,
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,6 +79,7 @@ class Variables:
         entries: by name, in the file's order (a model's: in the order of its layers).
         notes: what was decided while reading, for people.
         files: all files that were read, to ask at the end whether they are as they were.
+        epsilons: of BatchNormalizations by layer name, where the file holds the model, too.
     """
 
     path: Path
@@ -86,6 +87,7 @@ class Variables:
     entries: Mapping[str, Variable]
     notes: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    epsilons: Mapping[str, float] = field(default_factory=dict)
 
 
 def gathered(

@@ -7,6 +7,8 @@ import pytest
 
 from mapped import ENTRIES, NET, SHAPES, plan_of, resolved
 from tfcaffe.errors import MappingError
+from tfcaffe.mapping.mapping_file import parse_mapping
+from tfcaffe.mapping.resolve import resolve
 from tfcaffe.plan import Plan
 
 
@@ -143,3 +145,21 @@ def test_patterns_and_exact_keys(plan: Plan) -> None:
     assert any("fc.weights is said by two entries: '{x}'" in text for text in said), said
     said = problems(plan, entries + "  relu: {weights: x}\n", shapes)
     assert any("no layer with weights is called 'relu'" in text for text in said), said
+
+
+@pytest.mark.parametrize(
+    ("head", "model", "words"),
+    [
+        ("", {"bn": 1e-3}, "the model's epsilon is 0.001, the prototxt's 1e-05"),
+        ("epsilon: 0.01\n", {"bn": 1e-3}, "the model's epsilon is 0.001, the mapping's 0.01"),
+        ("", {"bn": 1e-5}, ""),
+        ("epsilon: 0.001\n", {"bn": 1e-3}, ""),
+        ("", {"other": 1e-3}, ""),
+    ],
+)
+def test_an_epsilon_that_the_model_has_otherwise(
+    plan: Plan, head: str, model: dict[str, float], words: str
+) -> None:
+    mapping = parse_mapping(f"mapping: 1\n{head}layers:{ENTRIES}", Path("m.yaml"))
+    found = [str(p) for p in resolve(mapping, plan, SHAPES, epsilons=model).problems]
+    assert len(found) == bool(words) and words in "".join(found)

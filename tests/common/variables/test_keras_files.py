@@ -393,3 +393,18 @@ def test_corpus(corpus: Path, name: str, count: int) -> None:
     key = np.ndarray.tobytes
     assert sorted(map(key, entries.values())) == sorted(map(key, stored))
     assert all(name.count("/") == 1 and ":" not in name for name in entries)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_epsilons_of_a_model(tmp_path: Path, suffix: str) -> None:
+    import keras
+
+    inputs = keras.Input((4,))
+    inner = keras.Sequential([keras.layers.BatchNormalization(name="deep")], name="inner")
+    x = inner(keras.layers.BatchNormalization(epsilon=1e-4, name="first")(inputs))
+    path = tmp_path / f"model{suffix}"
+    keras.Model(inputs, x).save(path)
+    assert open_variables(path).epsilons == {"first": 1e-4, "deep": 1e-3}
+    weights = tmp_path / "model.weights.h5"
+    keras.Model(inputs, x).save_weights(weights)
+    assert open_variables(weights).epsilons == {}

@@ -12,6 +12,7 @@ from typing import Any
 from tfcaffe.errors import FileFormatError
 from tfcaffe.variables.base import Variable, Variables, gathered, some
 from tfcaffe.variables.h5tree import SIGNATURE, Data, Group, Source, text, tree
+from tfcaffe.variables.keras_config import epsilons
 from tfcaffe.variables.kinds import Kind, Place
 
 _MODEL = "model_weights"
@@ -52,8 +53,10 @@ def read(path: Path, like: Path | None = None) -> Variables:
     if _OPTIMIZER in root.groups:
         variables += _optimizer(root.groups[_OPTIMIZER])
     notes = [f"{some(other)}: no numbers, left out"] if (other := root.all_other()) else []
-    notes += _about_order(path, root, model)
-    return gathered(path, "a Keras HDF5 file", variables, notes, [path])
+    config = _config(path, root)
+    notes += _about_order(root, model, config)
+    read = gathered(path, "a Keras HDF5 file", variables, notes, [path])
+    return replace(read, epsilons=epsilons(config))
 
 
 def _variable(path: Path, group: Group, layer: str, name: str) -> Variable:
@@ -81,7 +84,17 @@ def _optimizer(group: Group) -> list[Variable]:
     return found
 
 
-def _about_order(path: Path, root: Group, model: Group) -> list[str]:
+def _config(path: Path, root: Group) -> Any:
+    """The model's config; None where the file has weights alone."""
+    if "model_config" not in root.attributes:
+        return None
+    try:
+        return json.loads(text(root.attributes["model_config"]))
+    except (ValueError, RecursionError) as error:
+        raise FileFormatError(f"{path}: its model_config is no JSON: {error}") from error
+
+
+def _about_order(root: Group, model: Group, config: Any) -> list[str]:
     """Notes on kernels and inputs that are not in TensorFlow's order."""
     notes = []
     backend = text(model.attributes.get("backend", root.attributes.get("backend", "")))
@@ -90,18 +103,13 @@ def _about_order(path: Path, root: Group, model: Group) -> list[str]:
             "written under Theano, which convolves: the kernels of convolutions are turned round; "
             "say `reverse: [H, W]` in the mapping"
         )
-    if "model_config" in root.attributes:
-        try:
-            config = json.loads(text(root.attributes["model_config"]))
-        except (ValueError, RecursionError) as error:
-            raise FileFormatError(f"{path}: its model_config is no JSON: {error}") from error
-        if _says(config, "dim_ordering", "th"):
-            notes.append(
-                "the model says dim_ordering th: its kernels are OIHW (`layout: OIHW`), its "
-                "Flatten goes over C, H, W"
-            )
-        if _says(config, "data_format", "channels_first"):
-            notes.append("the model says channels_first: its Flatten goes over C, H, W")
+    if _says(config, "dim_ordering", "th"):
+        notes.append(
+            "the model says dim_ordering th: its kernels are OIHW (`layout: OIHW`), its "
+            "Flatten goes over C, H, W"
+        )
+    if _says(config, "data_format", "channels_first"):
+        notes.append("the model says channels_first: its Flatten goes over C, H, W")
     return notes
 
 

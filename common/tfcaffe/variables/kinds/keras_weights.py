@@ -12,6 +12,7 @@ from tfcaffe.errors import FileFormatError, UsageError
 from tfcaffe.files.hdf5 import opened
 from tfcaffe.variables.base import Array, Variable, Variables, gathered, some
 from tfcaffe.variables.h5tree import SIGNATURE, Group, Source, tree
+from tfcaffe.variables.keras_config import epsilons
 from tfcaffe.variables.keras_names import named
 from tfcaffe.variables.kinds import Items, Kind, Place
 from tfcaffe.variables.template import Template
@@ -55,7 +56,8 @@ def read(path: Path, like: Path | None = None) -> Variables:
         )
     if other := root.all_other():
         notes.append(f"{some(other)}: no numbers, left out")
-    return gathered(path, kind, found, notes, files)
+    read = gathered(path, kind, found, notes, files)
+    return replace(read, epsilons=epsilons(model.config)) if model else read
 
 
 @dataclass(frozen=True)
