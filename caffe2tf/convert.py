@@ -104,6 +104,8 @@ def fill_by(
             raise UsageError(f"--{flag} shapes a model, and --mapping only moves numbers")
     if to is not None:
         raise UsageError("--mapping writes .ckpt, .npz or .weights.h5, by the output's suffix")
+    if str(net) == "-":
+        raise UsageError("--mapping is about a prototxt: name the NET")
     if weights is None:
         raise UsageError("--mapping moves numbers: name the WEIGHTS")
     paths = [output] if isinstance(output, str | PathLike) else list(output)

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcaffe.bind import bind
-from tfcaffe.errors import OutputError
+from tfcaffe.errors import ConversionError, OutputError
 from tfcaffe.input import FileIdentity
 from tfcaffe.load import load_weights
 from tfcaffe.mapping.apply import to_variables
 from tfcaffe.mapping.resolve import Resolved
 from tfcaffe.mapping.sides import AnyPath, SideOptions, read_sides
-from tfcaffe.output import check_writable, replacing_all
+from tfcaffe.output import check_writable, replacing_all, spare_inputs
 from tfcaffe.variables.base import Variables
 from tfcaffe.variables.files import files_of, write_variables
 
@@ -55,6 +55,9 @@ def fill(
     named = [net, weights, *options.get("proto", ()), *options.get("plugin", ())]
     inputs = [FileIdentity.of(Path(path)) for path in named]
     sides = read_sides(mapping, net, like, **options)
+    taken = sides.variables.files if sides.variables else ()
+    spare_inputs(files, [*named, mapping, like, *taken])
+    inputs += [FileIdentity.of(path) for path in taken]
     binding = bind(sides.plan, load_weights(weights))
     resolved = sides.resolved()
     resolved.check()
@@ -65,7 +68,10 @@ def fill(
             spots = [next(remaining) for _ in mine]
             made = spots[0].with_name(path.name)
             items = _whole(resolved, to_variables(resolved, binding), sides.variables)
-            notes += write_variables(made, items, like, keep=True)
+            try:
+                notes += write_variables(made, items, like, keep=True)
+            except ConversionError as error:  # said of the file that the user named
+                raise type(error)(str(error).replace(str(made), str(path))) from error
             for file, spot in zip(files_of(made), spots, strict=True):
                 if file != spot:
                     file.rename(spot)

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Unpack
 
 from tfcaffe.bind import bind
-from tfcaffe.errors import OutputError
+from tfcaffe.errors import OutputError, UsageError
 from tfcaffe.files import caffemodel
 from tfcaffe.input import FileIdentity
 from tfcaffe.load import load_weights
 from tfcaffe.mapping.apply import to_layers
 from tfcaffe.mapping.sides import AnyPath, SideOptions, read_sides
-from tfcaffe.output import check_writable, replacing
+from tfcaffe.output import check_writable, replacing, spare_inputs
 
 
 def fill(
@@ -43,12 +43,17 @@ def fill(
         ConversionError: with the file and line; nothing is written then.
     """
     output = Path(output)
+    if output.suffix != ".caffemodel":
+        raise UsageError(
+            f"{output}: what is written is a caffemodel; name it {output.stem}.caffemodel"
+        )
     check_writable(output, overwrite)
     named = [prototxt, *options.get("proto", ()), *options.get("plugin", ())]
     named += [] if base is None else [base]
     inputs = [FileIdentity.of(Path(path)) for path in named]
     sides = read_sides(mapping, prototxt, checkpoint, **options)
     assert sides.variables is not None
+    spare_inputs([output], [*named, mapping, options.get("like"), *sides.variables.files])
     inputs += [FileIdentity.of(path) for path in sides.variables.files]
     notes = list(sides.notes)
     old = None

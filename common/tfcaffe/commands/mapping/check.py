@@ -55,7 +55,10 @@ def run(options: argparse.Namespace, console: Console) -> int:
         run=options.run_both,
         **side_options(options),
     )
-    console.result(json.dumps(found.to_json(), indent=1) if options.json else found.to_text())
+    if options.json:
+        console.result(json.dumps(found.to_json(), indent=1))
+    else:
+        console.result(found.to_text() if console.verbosity >= 0 else "\n".join(found.verdicts))
     for note in found.notes:
         console.note(note)
     return DONE if found.good else ANSWER_IS_NO

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from tfcaffe.cli import DONE, Console
-from tfcaffe.commands.mapping.options import add_recheck, recheck
+from tfcaffe.cli import Console
+from tfcaffe.commands.mapping.options import add_recheck, prepare_recheck, recheck
 
 NAME = "ignore"
 SUMMARY = "leave variables out of a mapping, by name or pattern"
@@ -28,6 +28,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     """Change the file; with --net, check it at once."""
     from tfcaffe.mapping.edit import ignore
 
+    prepare_recheck(options)
     ignore(options.mapping, *options.patterns)
     console.note(f"{options.mapping}: {', '.join(options.patterns)} ignored")
-    return recheck(options, console) if options.net else DONE
+    return recheck(options, console)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfcaffe.cli import ANSWER_IS_NO, DONE, Console
+from tfcaffe.errors import UsageError
 
 if TYPE_CHECKING:
     from tfcaffe.mapping.sides import SideOptions
@@ -74,16 +75,35 @@ def add_recheck(parser: argparse.ArgumentParser) -> None:
     add_layer_options(parser)
 
 
-def recheck(options: argparse.Namespace, console: Console) -> int:
-    """`mapping check` of an edited file."""
-    from tfcaffe.mapping.check import check
+def prepare_recheck(options: argparse.Namespace) -> None:
+    """Read what an edited file is to be checked against, before it is edited.
+
+    Raises:
+        ConversionError: there is something wrong with that.
+    """
+    from tfcaffe.mapping.sides import read_net, read_variables
     from tfcaffe.quiet import quiet_for
 
+    if options.net is None:
+        if options.checkpoint is not None:
+            raise UsageError("--checkpoint goes with --net NET")
+        return
     quiet_for(options.checkpoint, options.like)
+    read_net(options.net, **side_options(options))
+    if options.checkpoint is not None:
+        read_variables(options.checkpoint, **side_options(options))
+
+
+def recheck(options: argparse.Namespace, console: Console) -> int:
+    """`mapping check` of an edited file, if --net is given."""
+    from tfcaffe.mapping.check import check
+
+    if options.net is None:
+        return DONE
     found = check(
         options.mapping, options.net, checkpoint=options.checkpoint, **side_options(options)
     )
-    console.result(found.to_text())
+    console.result(found.to_text() if console.verbosity >= 0 else "\n".join(found.verdicts))
     return DONE if found.fits else ANSWER_IS_NO
 
 

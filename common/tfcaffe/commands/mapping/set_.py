@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from tfcaffe.cli import DONE, Console
-from tfcaffe.commands.mapping.options import add_recheck, recheck
+from tfcaffe.cli import Console
+from tfcaffe.commands.mapping.options import add_recheck, prepare_recheck, recheck
 from tfcaffe.errors import UsageError
 
 NAME = "set"
@@ -38,6 +38,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     pairs = dict(zip(options.entries[::2], options.entries[1::2], strict=True))
     if 2 * len(pairs) < len(options.entries):
         raise UsageError("one LAYER.ROLE is given twice")
+    prepare_recheck(options)
     set_entries(options.mapping, pairs)
     console.note(f"{options.mapping}: {', '.join(pairs)} set")
-    return recheck(options, console) if options.net else DONE
+    return recheck(options, console)
