@@ -69,11 +69,17 @@ class Layers:
         """The maximum; `same` where Caffe's last window hangs over."""
         return self.tf.nn.max_pool2d(value, size, stride, "SAME" if same else "VALID")
 
-    def norm(self, value: Any, name: str) -> Any:
+    def norm(self, value: Any, name: str, training: bool) -> Any:
         """BatchNorm in caffe-tensorflow's words."""
+        v1 = self.tf.compat.v1
         roles = ("mean", "variance", "offset", "scale")
-        found = [self._get(f"{name}/{role}", value.shape[-1:]) for role in roles]
-        return self.tf.nn.batch_normalization(value, *found, 1e-5)
+        kept = [self._get(f"{name}/{role}", value.shape[-1:]) for role in roles]
+        used = kept[:2]
+        if training:
+            used = self.tf.nn.moments(value, [0, 1, 2])
+            for variable, now in zip(kept, used, strict=False):
+                v1.add_to_collection(v1.GraphKeys.UPDATE_OPS, v1.assign(variable, now))
+        return self.tf.nn.batch_normalization(value, *used, *kept[2:], 1e-5)
 
 
 def vgg(repeats: tuple[int, ...], conv: Callable[[int, int], str], fc: tuple[str, ...]) -> Build:
@@ -240,9 +246,9 @@ def resnet50(data: Any, training: bool) -> Any:
 
     def unit(value: Any, name: str, size: int, count: int, stride: int = 1) -> Any:
         made = net.conv(value, f"res{name}", size, count, stride, pad=(size - 1) // 2, bias=False)
-        return net.norm(made, f"bn{name}")
+        return net.norm(made, f"bn{name}", training)
 
-    value = net.norm(net.conv(data, "conv1", 7, 64, 2, pad=3), "bn_conv1")
+    value = net.norm(net.conv(data, "conv1", 7, 64, 2, pad=3), "bn_conv1", training)
     value = net.pool(net.relu(value), same=True)
     for stage, count in ((2, 3), (3, 4), (4, 6), (5, 3)):
         for n, letter in enumerate("abcdef"[:count]):

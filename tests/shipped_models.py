@@ -47,7 +47,7 @@ def drawn(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     else:
         depthwise = "depthwise" in name or "conv_dw" in name
         inputs = prod(shape[:2]) if depthwise else prod(shape[:-1])
-        gain = 0.1 if shape[-1] == _CLASSES else 2  # logits from which a softmax makes no peaks
+        gain = 0.1 if shape[-1] == _CLASSES else 2.0  # logits from which softmax makes no peaks
         numbers = rng.standard_normal(shape, np.float32) * np.float32(sqrt(gain / inputs))
     return np.asarray(numbers, np.float32)
 
@@ -85,7 +85,7 @@ def keras_model(name: str, path: Path, **options: Any) -> Path:
     return target
 
 
-def graph(build: Build, size: int, path: Path, channels: int = 3) -> Path:
+def graph(build: Build, size: int, path: Path, *, channels: int = 3, softmax: bool = True) -> Path:
     """A TF1 graph with named variables, as a SavedModel.
 
     Args:
@@ -100,13 +100,15 @@ def graph(build: Build, size: int, path: Path, channels: int = 3) -> Path:
         build(data, True)
         v1.get_variable_scope().reuse_variables()
         logits = build(data, False)
-        prob = tf.nn.softmax(tf.reshape(logits, [-1, logits.shape[-1]]))
+        output = tf.reshape(logits, [-1, logits.shape[-1]])
+        if softmax:
+            output = tf.nn.softmax(output)
         for variable in v1.global_variables():
             variable.load(drawn(variable.op.name, tuple(variable.shape), rng), session)
         if updates := v1.get_collection(v1.GraphKeys.UPDATE_OPS):
             session.run(updates, {data: images(size, rng, channels)})
         target = path / "model"
-        v1.saved_model.simple_save(session, str(target), {"data": data}, {"prob": prob})
+        v1.saved_model.simple_save(session, str(target), {"data": data}, {"output": output})
     return target
 
 
@@ -119,21 +121,22 @@ def _slim() -> Any:
     return importlib.import_module("tf_slim")
 
 
-def slim_net(module: str, name: str, path: Path, scope: dict[str, Any], **options: Any) -> Path:
+def slim_net(net: str, scope: str, path: Path, *, decay: bool = True, **options: Any) -> Path:
     """A net of tf_slim.nets.
 
     Args:
-        scope: arguments of the module's `…_arg_scope`.
+        net, scope: `module.function` of the net and of its arguments' scope.
+        decay: whether the scope knows BatchNorm's decay; it is 0, so that one pass sets all.
     """
     slim = _slim()
-    nets = importlib.import_module(f"tf_slim.nets.{module}")
-    home = importlib.import_module("tf_slim.nets.resnet_utils") if "resnet" in module else nets
-    scopes = {"resnet_v1": "resnet_arg_scope", "vgg": "vgg_arg_scope"}
-    arg_scope = getattr(home, scopes.get(module, f"{module}_arg_scope"))
+    build_net, arg_scope = (
+        getattr(importlib.import_module(f"tf_slim.nets.{module}"), function)
+        for module, function in (net.split("."), scope.split("."))
+    )
 
     def build(data: Any, training: bool) -> Any:
-        with slim.arg_scope(arg_scope(**scope)):
-            return getattr(nets, name)(data, is_training=training, **options)[0]
+        with slim.arg_scope(arg_scope(**({"batch_norm_decay": 0.0} if decay else {}))):
+            return build_net(data, is_training=training, **options)[0]
 
     return graph(build, 224, path)
 
@@ -174,7 +177,7 @@ def slim_mobilenet(path: Path) -> Path:
 
 
 _LOGITS = {"classifier_activation": None}
-_DECAY = {"batch_norm_decay": 0.0}
+_VGG, _RESNET = "vgg.vgg_arg_scope", "resnet_utils.resnet_arg_scope"
 _FIRE = "squeeze1x1 expand1x1 expand3x3"
 _V1_0: dict[str, Any] = {"first": (7, 96), "pools": (4, 8), "pad": 1}
 # Builds the model of a mapping in a folder; gives its path.
@@ -189,19 +192,18 @@ MODELS: dict[str, Callable[[Path], Path]] = {
     "densenet121_keras": lambda path: keras_model("DenseNet121", path, **_LOGITS),
     "inception_v3_keras": lambda path: keras_model("InceptionV3", path),
     "xception_keras": lambda path: keras_model("Xception", path),
-    "vgg16_slim": lambda path: slim_net("vgg", "vgg_16", path, {}),
-    "vgg19_slim": lambda path: slim_net("vgg", "vgg_19", path, {}),
-    "vgg_a_slim": lambda path: slim_net("vgg", "vgg_a", path, {}),
-    **{
-        f"resnet{n}_slim": partial(
-            lambda path, n: slim_net("resnet_v1", f"resnet_v1_{n}", path, _DECAY, num_classes=1000),
-            n=n,
-        )
-        for n in (50, 101, 152)
-    },
+    "vgg16_slim": partial(slim_net, "vgg.vgg_16", _VGG, decay=False),
+    "vgg19_slim": partial(slim_net, "vgg.vgg_19", _VGG, decay=False),
+    "vgg_a_slim": partial(slim_net, "vgg.vgg_a", _VGG, decay=False),
+    "resnet50_slim": partial(slim_net, "resnet_v1.resnet_v1_50", _RESNET, num_classes=1000),
+    "resnet101_slim": partial(slim_net, "resnet_v1.resnet_v1_101", _RESNET, num_classes=1000),
+    "resnet152_slim": partial(slim_net, "resnet_v1.resnet_v1_152", _RESNET, num_classes=1000),
     "mobilenet_v1_slim": slim_mobilenet,
-    "inception_v1_slim": lambda path: slim_net(
-        "inception_v1", "inception_v1", path, _DECAY, num_classes=1000
+    "inception_v1_slim": partial(  # its own scope is the same, but fixes the decay
+        slim_net,
+        "inception_v1.inception_v1",
+        "inception_v3.inception_v3_arg_scope",
+        num_classes=1000,
     ),
     "vgg19_tflearn": partial(graph, graphs.tflearn_vgg19(), 112),
     "caffenet_keras_groups": partial(graph, graphs.alexnet(norm_first=False, halves=True), 227),
@@ -211,17 +213,19 @@ MODELS: dict[str, Callable[[Path], Path]] = {
     "nin_caffe_tensorflow": partial(graph, graphs.nin, 224),
     "googlenet_caffe_tensorflow": partial(graph, graphs.googlenet, 224),
     "squeezenet_v1_0_caffe_tensorflow": partial(
-        graph, graphs.squeezenet(**_V1_0, names=f"{_FIRE} conv10"), 227
+        graph, graphs.squeezenet(**_V1_0, names=f"{_FIRE} conv10"), 227, softmax=False
     ),
     "squeezenet_v1_1_caffe_tensorflow": partial(
         graph,
         graphs.squeezenet(first=(3, 64), pools=(3, 5), pad=0, names=f"{_FIRE} conv10"),
         227,
+        softmax=False,
     ),
     "squeezenet_deep_compression_caffe_tensorflow": partial(
         graph,
         graphs.squeezenet(**_V1_0, names="conv1x1_1 conv1x1_2 conv3x3_2 conv_final"),
         227,
+        softmax=False,
     ),
     "vgg16_caffe_tensorflow": partial(
         graph, graphs.vgg((2, 2, 3, 3, 3), "conv{}_{}".format, ("fc6", "fc7", "fc8")), 224
