@@ -5,6 +5,7 @@ model = caffe2tf.load("deploy.prototxt", "net.caffemodel")            # a Keras 
 caffe2tf.convert("deploy.prototxt", "net.caffemodel", "net.keras")    # a file
 caffe2tf.verify("deploy.prototxt", "net.caffemodel", "net.keras")     # a report: .verdict
 caffe2tf.inspect("deploy.prototxt")                                   # layers, shapes, sizes
+help(caffe2tf.mapping)                                                # whose variable is which blob
 help(caffe2tf.Options)                                                # what convert and load take
 """
 
@@ -12,6 +13,7 @@ from caffe2tf.convert import convert, load
 from caffe2tf.options import Options
 from tfcaffe.errors import ConversionError
 from tfcaffe.inspection import inspect
+from tfcaffe.mapping import api as mapping
 from tfcaffe.verify import verify
 
-__all__ = ["ConversionError", "Options", "convert", "inspect", "load", "verify"]
+__all__ = ["ConversionError", "Options", "convert", "inspect", "load", "mapping", "verify"]

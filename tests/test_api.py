@@ -12,20 +12,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Unpack, get_args, get_origin
 
+import numpy as np
 import pytest
 
 import caffe2tf
 import tf2caffe
 from caffe2tf import command
 from prototxts import data, layer
+from tf2caffe import command as fill_command
 from tfcaffe.commands import SHARED
 from tfcaffe.commands import verify as verify_command
+from tfcaffe.commands.mapping import COMMANDS as MAPPING_COMMANDS
+from tfcaffe.commands.mapping import check, ignore, init, set_
+from tfcaffe.mapping.sides import SideOptions
 from tfcaffe.verify import Options as VerifyOptions
 
 NET = data(1, 3, 4, 4) + layer("ReLU", "data", "y")
 COMMANDS = [
     *((caffe2tf, name) for name in ("convert", "load", "verify", "inspect")),
-    *((tf2caffe, name) for name in ("verify", "inspect")),
+    *((tf2caffe, name) for name in ("convert", "verify", "inspect")),
+    *((tf2caffe.mapping, name) for name in ("init", "check")),
 ]
 FUNCTIONS = {f"{package.__name__}.{name}": getattr(package, name) for package, name in COMMANDS}
 
@@ -41,13 +47,13 @@ def test_options_can_be_looked_up(function: Callable[..., Any]) -> None:
             assert get_origin(p.annotation) is Unpack
             (options,) = get_args(p.annotation)
             names |= options.__annotations__.keys()
-            (path,) = re.findall(r"`([\w.]+\.Options)`", function.__doc__ or "")
+            (path,) = re.findall(r"`([\w.]+\.\w*Options)`", function.__doc__ or "")
             assert pydoc.locate(path) is options
-    assert {"phase", "stage", "input_shape", "proto"} <= names
+    assert {"phase", "stage", "proto"} <= names
     assert "Raises:" in (function.__doc__ or "")
 
 
-@pytest.mark.parametrize("options", [caffe2tf.Options, VerifyOptions], ids=["convert", "verify"])
+@pytest.mark.parametrize("options", [caffe2tf.Options, VerifyOptions, SideOptions])
 def test_every_option_is_documented(options: type[Any]) -> None:
     words = set(re.findall(r"\w+", (options.__doc__ or "")))
     assert words >= options.__annotations__.keys()
@@ -58,7 +64,24 @@ def test_every_option_is_a_flag() -> None:
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     options = caffe2tf.Options.__annotations__.keys()
-    assert flags(parser) == options | {"output", "to", "overwrite"}
+    assert flags(parser) == options | {"output", "to", "overwrite", "mapping", "like"}
+
+
+@pytest.mark.parametrize(
+    ("module", "others"),
+    [
+        (fill_command, {"output", "overwrite", "prototxt", "mapping", "base"}),
+        (init, {"output", "overwrite", "json"}),
+        (check, {"weights", "checkpoint", "run", "json"}),
+        (set_, {"net", "checkpoint"}),
+        (ignore, {"net", "checkpoint"}),
+    ],
+    ids=["convert", "init", "check", "set", "ignore"],
+)
+def test_every_option_of_mappings_is_a_flag(module: Any, others: set[str]) -> None:
+    parser = argparse.ArgumentParser()
+    module.add_arguments(parser)
+    assert flags(parser) == SideOptions.__annotations__.keys() | others
 
 
 def test_every_option_of_verify_is_a_flag() -> None:
@@ -102,6 +125,43 @@ def test_inspect(tmp_path: Path) -> None:
         {"data": [2, 3, 5, 5]},
         {"y": [2, 3, 5, 5]},
     ]
+
+
+def test_mapping_commands_are_functions() -> None:
+    assert {command.NAME for command in MAPPING_COMMANDS} == set(tf2caffe.mapping.__all__)
+    for name in tf2caffe.mapping.__all__:
+        assert getattr(tf2caffe.mapping, name).__doc__
+    assert tf2caffe.mapping is caffe2tf.mapping
+
+
+def test_mappings_from_python(tmp_path: Path) -> None:
+    net, variables, mine = (tmp_path / name for name in ("net.prototxt", "v.npz", "m.yaml"))
+    conv = layer(
+        "Convolution", "data", "conv", "convolution_param { num_output: 2 kernel_size: 3 }"
+    )
+    net.write_text(data(1, 3, 5, 4) + conv, encoding="utf-8")
+    arrays = {"a/kernel": np.full((3, 3, 3, 2), 2.0), "a/bias": np.ones(2), "a/extra": np.ones(3)}
+    np.savez(variables, **{name: array.astype(np.float32) for name, array in arrays.items()})
+    mapping = tf2caffe.mapping
+    mapping.init(net, variables, mine)
+    mapping.set(mine, {"conv.weights": "a/kernel", "conv.bias": "a/bias"})
+    assert not mapping.check(mine, net, checkpoint=variables).fits
+    mapping.ignore(mine, "a/extra")
+    assert mapping.check(mine, net, checkpoint=variables).fits
+    weights, back = tmp_path / "net.caffemodel", tmp_path / "back.npz"
+    assert tf2caffe.convert(variables, weights, prototxt=net, mapping=mine) == []
+    caffe2tf.convert(net, weights, back, mapping=mine)
+    with np.load(back) as found:
+        assert sorted(found) == ["a/bias", "a/kernel"]
+        np.testing.assert_array_equal(found["a/kernel"], arrays["a/kernel"])
+    assert all(mapping.show(name).startswith("#") for name in mapping.list()[:3])
+    for wrong in (str(mine), "vgg"):
+        with pytest.raises(tf2caffe.ConversionError, match="no shipped mapping"):
+            mapping.show(wrong)
+    with pytest.raises(tf2caffe.ConversionError, match="not converted yet"):
+        tf2caffe.convert(variables, weights)
+    with pytest.raises(TypeError, match="'fase'"):
+        tf2caffe.convert(variables, weights, prototxt=net, mapping=mine, overwrite=True, fase="x")
 
 
 def test_both_packages_have_the_same() -> None:

@@ -105,7 +105,7 @@ def check(
         weights: a caffemodel; that its blobs fit, and are the constants that they must be.
         checkpoint: a file of variables; that they fit, each in one place.
         run: whether both sides are run as well, where the checkpoint is a model.
-        options: `SideOptions` has them all.
+        options: `tfcaffe.mapping.sides.SideOptions` has them all.
 
     Raises:
         ConversionError: a file is missing, damaged or wrong in itself.

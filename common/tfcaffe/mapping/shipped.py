@@ -22,6 +22,17 @@ def names() -> list[str]:
     return sorted(path.stem for path in folder().glob("*.yaml"))
 
 
+def show(name: str) -> str:
+    """The text of a shipped mapping.
+
+    Raises:
+        UsageError: there is none of this name.
+    """
+    if name not in names():
+        raise _no_such(name, "no shipped mapping is called so")
+    return (folder() / f"{name}.yaml").read_text(encoding="utf-8")
+
+
 def find(name: str | Path) -> Path:
     """The file of a path, or of a shipped mapping's name.
 
@@ -35,8 +46,10 @@ def find(name: str | Path) -> Path:
         return path
     if str(name) in names():
         return folder() / f"{name}.yaml"
+    raise _no_such(name, "no mapping file, nor the name of a shipped mapping")
+
+
+def _no_such(name: str | Path, what: str) -> UsageError:
     near = get_close_matches(str(name), names(), 3)
-    hint = (
-        f"; did you mean {', '.join(near)}?" if near else "; `mapping list` shows the shipped ones"
-    )
-    raise UsageError(f"{name}: no mapping file, nor the name of a shipped mapping{hint}")
+    hint = f"did you mean {', '.join(near)}?" if near else "`mapping list` shows the shipped ones"
+    return UsageError(f"{name}: {what}; {hint}")

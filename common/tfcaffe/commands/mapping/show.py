@@ -19,7 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> int:
     """Print the file as it is."""
     from tfcaffe.mapping import shipped
-    from tfcaffe.mapping.document import read_text
 
-    console.result(read_text(shipped.find(options.name)).rstrip("\n"))
+    console.result(shipped.show(options.name).rstrip("\n"))
     return DONE

@@ -110,7 +110,7 @@ def init(
         checkpoint: a file of variables; no numbers are read.
         output: the mapping file to be.
         overwrite: replace it if it exists.
-        options: `SideOptions` has them all.
+        options: `tfcaffe.mapping.sides.SideOptions` has them all.
 
     Raises:
         ConversionError: a file is missing, damaged or wrong; the output cannot be written.
