@@ -29,7 +29,7 @@ def set_entries(path: AnyPath, entries: Mapping[str, str]) -> MappingFile:
     A layer that only patterns name gets an entry of its own, with all that they say of it.
 
     Raises:
-        UsageError: a key that is no LAYER.ROLE; a shipped mapping.
+        UsageError: a key that is no LAYER.ROLE, or a pattern; a shipped mapping.
         MappingError: the file is wrong, or would be; it stays as it was then.
     """
     file = _file(path)
@@ -46,12 +46,14 @@ def ignore(path: AnyPath, *patterns: str) -> MappingFile:
     """Leave variables out, by name or pattern.
 
     Raises:
-        UsageError: a shipped mapping.
+        UsageError: an empty pattern; a shipped mapping.
         MappingError: the file is wrong, or would be; it stays as it was then.
     """
     file = _file(path)
     text = before = read_text(file)
     for pattern in patterns:
+        if not pattern:
+            raise UsageError("an empty pattern ignores nothing; name a variable")
         text = _with_ignored(text, file, pattern)
     return _written(file, before, text)
 
@@ -85,6 +87,8 @@ def _written(file: Path, before: str, text: str) -> MappingFile:
 def _with_entry(text: str, file: Path, layer: str, role: str, value: str) -> str:
     root = parse(text, str(file))
     layers = root.get("layers")
+    if isinstance(layers, Section) and layers.get(layer) and "{" in layer:
+        raise UsageError(f"{layer}: is a pattern; name one of its layers, or change it by hand")
     key = layer.replace("{", "{{").replace("}", "}}")
     entry = layers.get(key) if isinstance(layers, Section) else None
     if isinstance(entry, Section):

@@ -313,6 +313,23 @@ def test_checkpoints_are_read_quietly(desk: Desk) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_set_on_a_pattern(desk: Desk) -> None:
+    """What is a key of the file is not taken for a layer of that very name."""
+    desk.write("map.yaml", "mapping: 1\nlayers:\n  'c{n}': {weights: 'k{n}/w', bias: 'k{n}'}\n")
+    before = desk.files
+    said = desk("mapping set map.yaml c{n}.weights other")
+    assert said.code == 2 and "c{n}: is a pattern" in said.err
+    assert desk.files == before
+    assert desk("mapping set map.yaml c{x}.weights other").code == 0
+    assert b"'c{{x}}': {weights: other, bias: 'k{{x}}'}" in desk.files["map.yaml"]
+
+
+def test_ignoring_nothing(desk: Desk) -> None:
+    before = desk.files
+    assert "an empty pattern" in desk("mapping ignore map.yaml", "").err
+    assert desk.files == before
+
+
 @pytest.mark.parametrize(
     ("command", "words"),
     [
