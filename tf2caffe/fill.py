@@ -62,6 +62,8 @@ def fill(
         notes += old.notes
     resolved = sides.resolved(partial=base is not None)
     resolved.check()
+    if base is None:
+        resolved.check_filled()
     if resolved.lone_blobs or resolved.left_blobs:
         kept = [str(blob) for blob in (*resolved.lone_blobs, *resolved.left_blobs)]
         notes.append(f"{len(kept)} blobs keep what {base} has: {', '.join(kept[:5])}")

@@ -112,11 +112,12 @@ def check(
     """
     sides = read_sides(mapping, net, checkpoint, **options)
     found = sides.resolved()
+    notes = (*sides.notes, found.left_out) if found.left_blobs else sides.notes
     problems = [str(problem) for problem in found.problems]
     if not problems:
         problems += _wrong_numbers(found, weights, sides.variables)
     if not run or problems:
-        return Check(found, tuple(problems), sides.notes)
+        return Check(found, tuple(problems), notes)
     if checkpoint is None:
         raise UsageError("--run needs the TensorFlow model: --checkpoint MODEL.keras")
     state = State(
@@ -127,7 +128,7 @@ def check(
     ran = run_both(
         sides, found, Path(checkpoint), None if weights is None else Path(weights), state=state
     )
-    return Check(found, (), sides.notes, ran)
+    return Check(found, (), notes, ran)
 
 
 def _wrong_numbers(found: Resolved, weights: AnyPath | None, variables: Any) -> list[str]:

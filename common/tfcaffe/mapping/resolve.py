@@ -63,6 +63,21 @@ class Resolved:
             listed = "\n".join(f"  {problem}" for problem in self.problems)
             raise MappingError(f"{self.mapping.path}: does not fit {self.plan.net.path}:\n{listed}")
 
+    def check_filled(self) -> None:
+        """Raises:
+        MappingError: blobs are left out by name, so that variables alone make no caffemodel.
+        """
+        if self.left_blobs:
+            raise MappingError(f"{self.mapping.path}: {self.left_out}")
+
+    @property
+    def left_out(self) -> str:
+        """What it takes that blobs are left out."""
+        count, names = len(self.left_blobs), [str(blob) for blob in self.left_blobs[:NEAREST]]
+        more = f" and {count - NEAREST} more" if count > NEAREST else ""
+        said = f"{', '.join(names)}{more}: left out by name, so a caffemodel needs their numbers"
+        return f"{said} from an old one (--base OLD)"
+
 
 def resolve(
     mapping: MappingFile,
@@ -103,12 +118,8 @@ def resolve(
         except LayoutError as error:
             problems.append(Problem(f"{blob} {sizes_of(blob.param.shape)}: {error}", value.place))
     problems += [p for pair in pairs if (p := other_epsilon(mapping, plan, pair, epsilons or {}))]
-    left_blobs = [b for b in blobs if _ignored(mapping.blobs, str(b))]
+    left_blobs = [b for b in blobs if b not in named and _ignored(mapping.blobs, str(b))]
     lone = [blob for blob in blobs if blob not in named and blob not in left_blobs]
-    for blob in left_blobs if not partial else ():
-        problems.append(
-            Problem(f"{blob} is left out by name, so its numbers must come from --base OLD")
-        )
     left: dict[str, Ignored] = {}
     lone_variables: list[str] = []
     for name in shapes or ():

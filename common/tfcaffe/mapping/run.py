@@ -177,6 +177,8 @@ def _weights(sides: Sides, resolved: Resolved, weights: Path | None, stack: Exit
     if weights is not None:
         return load_weights(weights)
     assert sides.variables is not None
+    if resolved.left_blobs:
+        raise UsageError("blobs are left out: --run needs them, so give --weights as well")
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tfcaffe-"))
     path = Path(folder) / "net.caffemodel"
     caffemodel.write(path, to_layers(resolved, sides.variables.entries))

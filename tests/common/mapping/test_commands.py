@@ -378,6 +378,30 @@ def test_careless_ways_back(desk: Desk, arguments: str, words: str) -> None:
     assert desk.files == before
 
 
+def test_blobs_left_out(desk: Desk, rng: np.random.Generator) -> None:
+    """They are no obstacle but where a caffemodel is made of variables alone."""
+    assert desk(FILL.replace("net.caffemodel", "old.caffemodel")).code == 0
+    save(desk.folder / "vars.npz", rng, **{"fc/w": None, "fc/b": None})
+    entry = "  fc: {weights: fc/w, bias: fc/b}\n"
+    assert entry in MAPPING
+    desk.write("map.yaml", MAPPING.replace(entry, "") + "ignore: {blobs: [fc.*]}\n")
+    said = desk(CHECK)
+    assert said.code == 0
+    assert "note: fc.weights, fc.bias: left out by name" in said.err and "--base OLD" in said.err
+    said = desk(FILL)
+    assert said.code == 2 and "map.yaml: fc.weights, fc.bias: left out by name" in said.err
+    assert "net.caffemodel" not in desk.files
+    assert desk(f"{FILL} --base old.caffemodel").code == 0
+    said = desk.back("--mapping map.yaml -o back.npz")
+    assert said.code == 0, said.err
+    wanted, found = (
+        open_variables(desk.folder / name).entries for name in ("vars.npz", "back.npz")
+    )
+    assert found.keys() == wanted.keys()
+    for name, variable in wanted.items():
+        np.testing.assert_array_equal(found[name].read(), variable.read())
+
+
 def test_outputs_are_not_overwritten(desk: Desk) -> None:
     assert desk(FILL).code == 0
     before = desk.files
