@@ -71,7 +71,7 @@ def _apart(name: str) -> dict[str, Any]:
 
 def one(name: str, folder: Path) -> dict[str, Any]:
     """The figures of one mapping."""
-    from shipped_models import MODELS
+    from shipped_models import CHECKPOINT, MODELS
 
     side = SHIPPED[name]
     net = side.write(corpus(), folder / "net.prototxt")
@@ -84,7 +84,9 @@ def one(name: str, folder: Path) -> dict[str, Any]:
     model = MODELS[name](folder)
     moved = _moved(model, net)
     weights = folder / "net.caffemodel"
-    tf2caffe.convert(model, weights, prototxt=net, mapping=name)
+    checkpoint = folder / CHECKPOINT  # what slim's users have; Keras's have the model
+    source = checkpoint if checkpoint.with_name(f"{CHECKPOINT}.index").exists() else model
+    tf2caffe.convert(source, weights, prototxt=net, mapping=name)
     found = check(name, net, checkpoint=model, weights=weights, run=True)
     if found.ran is None:
         return {"status": "failed", "reason": "; ".join(found.problems[:3])}

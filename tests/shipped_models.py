@@ -22,6 +22,7 @@ import shipped_graphs as graphs
 from shipped_graphs import Build
 
 Array = NDArray[np.float32]
+CHECKPOINT = "model.ckpt"
 _SEED = 5
 _BATCH = 4  # images of the pass that sets the statistics
 _CLASSES = 1000
@@ -86,7 +87,7 @@ def keras_model(name: str, path: Path, **options: Any) -> Path:
 
 
 def graph(build: Build, size: int, path: Path, *, channels: int = 3, softmax: bool = True) -> Path:
-    """A TF1 graph with named variables, as a SavedModel.
+    """A TF1 graph with named variables, as a SavedModel and, beside it, a checkpoint.
 
     Args:
         build: logits from a placeholder, in training mode or not; the second call reuses variables.
@@ -107,6 +108,7 @@ def graph(build: Build, size: int, path: Path, *, channels: int = 3, softmax: bo
             variable.load(drawn(variable.op.name, tuple(variable.shape), rng), session)
         if updates := v1.get_collection(v1.GraphKeys.UPDATE_OPS):
             session.run(updates, {data: images(size, rng, channels)})
+        v1.train.Saver().save(session, str(path / CHECKPOINT), write_meta_graph=False)
         target = path / "model"
         v1.saved_model.simple_save(session, str(target), {"data": data}, {"output": output})
     return target

@@ -139,7 +139,9 @@ def test_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
         f"{name}/{file}" for name, folder in PACKAGES.items() for file in source_files(folder)
     }
     expected |= {
-        f"tfcaffe/mappings/{path.name}" for path in (REPOSITORY / "mappings").glob("*.yaml")
+        f"tfcaffe/mappings/{path.name}"
+        for path in (REPOSITORY / "mappings").iterdir()
+        if path.suffix in (".yaml", ".json")
     }
     assert names == expected
 
