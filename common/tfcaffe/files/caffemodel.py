@@ -192,7 +192,9 @@ def _write_layer(file: BinaryIO, layer: LayerBlobs) -> None:
     file.write(tag(NET_LAYER) + varint(size) + head)
     for index, frame in enumerate(frames):
         file.write(frame.head)
-        file.write(as_float32(layer, index).data)
+        rows = layer.blobs.items[index].rows
+        for piece in [as_float32(layer, index)] if rows is None else rows():
+            file.write(piece.data)
         file.write(frame.tail)
 
 

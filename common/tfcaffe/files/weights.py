@@ -1,6 +1,6 @@
 """A weights file as a record: layers by name, their blobs read when they are used."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,11 +26,14 @@ class Blob:
         shape: As the file says it.
         read: Gives the values, of that shape; most often a view of the file.
         legacy: The file says the shape as num, channels, height, width (before 2014).
+        rows: Gives float32 values in C order, in contiguous pieces, where a writer should not
+            have to hold them all; left out, `read` gives them.
     """
 
     shape: Shape
     read: Callable[[], FloatArray]
     legacy: bool = False
+    rows: Callable[[], Iterator[FloatArray]] | None = None
 
     def fits(self, shape: Shape) -> bool:
         """Whether Caffe takes the blob for a parameter of `shape`.

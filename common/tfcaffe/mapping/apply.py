@@ -46,7 +46,7 @@ def to_layers(
             else:
                 assert base is not None
                 read = partial(_based, base, owner, param.role)
-            blobs.append(Blob(param.shape, read))
+            blobs.append(Blob(param.shape, read, rows=_rows(pair, variables)))
         layer = resolved.plan.net.layers[i]
         yield LayerBlobs(layer.name, layer.type, Blobs(blobs), layer.bottoms, layer.tops)
 
@@ -105,6 +105,17 @@ def _blob(pair: Pair, variables: Mapping[str, Variable]) -> Floats:
         return np.full(pair.blob.param.shape, pair.value.constant, np.float32)
     blob = pair.transform.to_caffe([variables[name].floats() for name in pair.variables])
     return blob - variables[pair.minus].floats() if pair.minus else blob
+
+
+def _rows(
+    pair: Pair | None, variables: Mapping[str, Variable]
+) -> Callable[[], Iterator[Floats]] | None:
+    """A large blob in pieces, where that is possible."""
+    transform = pair.transform if pair and not pair.minus else None
+    if pair is None or transform is None or not transform.only_moves:
+        return None
+    (name,) = pair.variables
+    return lambda: transform.caffe_rows(variables[name].floats())
 
 
 def _ones(shape: Shape) -> Floats:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcaffe.layers.base import Param
-from tfcaffe.layout import Pattern, Shape
+from tfcaffe.layout import Pattern, Shape, rows
 
 Floats = NDArray[np.float32]
 _CANDIDATES = ("HWIO", "HWOI", "OIHW", "IOHW", "OHWI", "HWIM", "DHWIO", "OIDHW", "WIO", "IO", "OI")
@@ -69,6 +69,15 @@ class Transform:
         else:
             blob = self.pattern.to_caffe(whole)
         return _plus(blob.reshape(self.shape), self.delta)
+
+    def caffe_rows(self, variable: Floats) -> Iterator[Floats]:
+        """The blob of a single variable in pieces, in C order; for transforms that only move."""
+        return rows(self.pattern.to_caffe_apart(variable))
+
+    @property
+    def only_moves(self) -> bool:
+        """Whether it takes one variable as it is, and adds nothing."""
+        return self.along is None and not self.flips and not self.delta
 
     def to_tf(self, blob: Floats) -> list[Floats]:
         """The variables."""

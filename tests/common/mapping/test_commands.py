@@ -505,3 +505,27 @@ def test_a_hostile_pickle(desk: Desk) -> None:
     said = desk(FILL.replace("vars.npz", "vars.npy"))
     assert said.code == 2 and "vars.npy" in said.err and "system" in said.err
     assert not {"deed", "net.caffemodel"} & desk.files.keys()
+
+
+def test_averages_below_a_scope(desk: Desk) -> None:
+    """`--prefix` and `--ema` adapt a file without editing it."""
+    found = open_variables(desk.folder / "vars.npz").entries
+    arrays = {f"model/{name}": 2 * v.read() for name, v in found.items()}
+    arrays |= {f"model/{n}/ExponentialMovingAverage": v.read() for n, v in found.items()}
+    np.savez(desk.folder / "deep.npz", **arrays, **{"model/k/w/Momentum": np.zeros((3, 3, 3, 4))})
+    assert desk(FILL).code == 0
+    wanted = desk.files["net.caffemodel"]
+    fill = FILL.replace("vars.npz", "deep.npz") + " --overwrite --prefix model"
+    assert desk(fill).code == 0 and desk.files["net.caffemodel"] != wanted
+    assert desk(f"{fill} --ema").code == 0 and desk.files["net.caffemodel"] == wanted
+
+
+def test_other_types_are_said(desk: Desk) -> None:
+    found = open_variables(desk.folder / "vars.npz").entries
+    arrays = {name: v.read() for name, v in found.items()}
+    np.savez(desk.folder / "vars.npz", **arrays | {"k/b": np.ones(4, np.float16)})
+    said = desk(FILL)
+    assert said.code == 0 and "k/b: float16, converted to float32" in said.err
+    np.savez(desk.folder / "vars.npz", **arrays | {"k/b": np.ones(4, np.int8)})
+    said = desk(f"{FILL} --overwrite")
+    assert said.code == 2 and "'k/b': holds int8, no floats" in said.err

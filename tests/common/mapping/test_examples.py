@@ -1,6 +1,7 @@
 """docs/mappings.md is true: its commands run as written and print what it shows, its files are
 those of examples/mappings, and real Caffe computes what the TensorFlow side does."""
 
+import json
 import re
 import shlex
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -100,6 +102,24 @@ def test_form(name: str) -> None:
     head = text.partition("$schema=")[2].partition("\n")[0]
     assert (EXAMPLES / head).samefile(shipped.folder() / "mapping.schema.json")
     assert load_mapping(path).rules
+
+
+def test_every_key_is_explained() -> None:
+    schema = json.loads((shipped.folder() / "mapping.schema.json").read_text(encoding="utf-8"))
+    reference = GUIDE.partition("\n## The file\n")[2].partition("\n## ")[0]
+    words = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", reference))))
+    keys = {key for part in _sections(schema) for key in part}
+    assert {"mapping", "concat", "must_be"} <= keys
+    assert keys <= words
+
+
+def _sections(node: Any) -> Iterator[dict[str, Any]]:
+    """The `properties` of all that a JSON Schema describes."""
+    if isinstance(node, dict):
+        yield node.get("properties", {})
+    if isinstance(node, dict | list):
+        for part in node.values() if isinstance(node, dict) else node:
+            yield from _sections(part)
 
 
 def test_both_sides_agree_in_real_caffe(followed: Path, caffe: Caffe) -> None:

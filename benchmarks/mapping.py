@@ -1,0 +1,161 @@
+"""Moves VGG-16's weights by a mapping, both ways, beside a copy that moves no number.
+
+The copy reads and writes the same bytes with the same libraries, each blob as it lies. Whole
+processes, started in turn, medians of all rounds. Memory is the peak beyond a process that has
+only imported the same libraries. Goals: at most 2x the copy's time, at most 1.5x the weights.
+
+    python benchmarks/mapping.py [--rounds N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from _process import machine, measure
+from read_weights import prototxt, shapes
+
+MIB = 1 << 20
+TIME, MEMORY = 2.0, 1.5  # goals
+MAPPING = """\
+mapping: 1
+net: VGG-16 <-> variables called as in TF-slim, fully connected layers as matrices
+layers:
+  "conv{b}_{n:int}": {weights: "conv{b}/{n}/weights", bias: "conv{b}/{n}/biases"}
+  "fc{n:int}": {weights: "fc{n}/weights", bias: "fc{n}/biases"}
+tables: {b: {1: 1, 2: 2, 3: 3, 4: 4, 5: 5}}
+"""
+
+
+def write_checkpoint(path: Path) -> int:
+    """Random variables; gives their bytes."""
+    from tfcaffe.variables.files import write_variables
+
+    rng = np.random.default_rng(0)
+    size = 0
+
+    def items() -> object:
+        nonlocal size
+        for name, kind, shape in shapes():
+            scope = f"{name[:5]}/{name[6:]}" if kind == "Convolution" else name
+            order = (2, 3, 1, 0) if kind == "Convolution" else (1, 0)
+            weights = rng.standard_normal([shape[i] for i in order], np.float32)
+            biases = rng.standard_normal(shape[0], np.float32)
+            size += weights.nbytes + biases.nbytes
+            yield f"{scope}/weights", weights
+            yield f"{scope}/biases", biases
+
+    write_variables(path, items())  # type: ignore[arg-type]
+    return size
+
+
+def copy_to_caffe(checkpoint: str, output: str) -> None:
+    """The variables as blobs, as they lie."""
+    from tfcaffe.files import caffemodel
+    from tfcaffe.files.weights import Blob, Blobs, LayerBlobs
+    from tfcaffe.variables.files import open_variables
+
+    found = open_variables(checkpoint).entries.values()
+    layers = (LayerBlobs(v.name, "", Blobs([Blob(v.shape, v.floats)])) for v in found)
+    caffemodel.write(output, layers)
+
+
+def copy_to_tensorflow(weights: str, output: str) -> None:
+    """The blobs as variables, as they lie."""
+    from tfcaffe.load import load_weights
+    from tfcaffe.variables.files import files_of, write_variables
+
+    layers = load_weights(weights).layers.values()
+    items = ((f"{la.name}/{i}", blob) for la in layers for i, blob in enumerate(la.blobs))
+    write_variables(Path(output), items)
+    for path in files_of(output):  # ours are on the disk before they get their name
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def import_tensorflow(*_: str) -> None:
+    """What reading a checkpoint needs at least."""
+    import tensorflow  # noqa: F401
+
+
+def import_numpy(*_: str) -> None:
+    """What writing one needs at least."""
+
+
+STEPS: dict[str, Callable[..., None]] = {
+    step.__name__: step
+    for step in (copy_to_caffe, copy_to_tensorflow, import_tensorflow, import_numpy)
+}
+
+
+def main() -> None:
+    """Measure, and print one table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--step", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.step:
+        STEPS[options.step[0]](*options.step[1:])
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        net, mapping = folder / "net.prototxt", folder / "map.yaml"
+        net.write_text(prototxt())
+        mapping.write_text(MAPPING)
+        checkpoint = folder / "model.ckpt"
+        size = write_checkpoint(checkpoint)
+        ours, python = [sys.executable, "-m"], [sys.executable, __file__, "--step"]
+        by = ["--mapping", str(mapping), "--overwrite", "-q", "-o"]
+        model, back = folder / "net.caffemodel", folder / "back.ckpt"
+        to_caffe = [*ours, "tf2caffe", "convert", str(checkpoint), "--prototxt", str(net), *by]
+        to_tf = [*ours, "caffe2tf", "convert", str(net), str(model), *by]
+        runs = {
+            "to Caffe: ours": [*to_caffe, str(model)],
+            "to Caffe: copy": [*python, "copy_to_caffe", str(checkpoint), ""],
+            "to Caffe: imports": [*python, "import_tensorflow", "", ""],
+            "to TensorFlow: ours": [*to_tf, str(back)],
+            "to TensorFlow: copy": [*python, "copy_to_tensorflow", str(model), ""],
+            "to TensorFlow: imports": [*python, "import_numpy", "", ""],
+        }
+        found: dict[str, list[tuple[float, float]]] = {run: [] for run in runs}
+        for turn in range(options.rounds):
+            for run, command in runs.items():
+                if command[-1] == "" and "copy" in run:
+                    suffix = ".caffemodel" if "to Caffe" in run else ".ckpt"
+                    command = [*command[:-1], str(folder / f"copy{turn}{suffix}")]
+                found[run].append(measure(command, silent=True))
+            for file in folder.glob("copy*"):
+                file.unlink()
+    report(found, size)
+
+
+def report(found: dict[str, list[tuple[float, float]]], size: int) -> None:
+    """One table, and whether the goals are met."""
+    rounds = len(next(iter(found.values())))
+    print(f"{size / MIB:.0f} MiB of weights, median of {rounds} rounds, {machine()}\n")
+    print("| | seconds | x copy | peak MiB beyond imports | x weights |\n|---|---|---|---|---|")
+    for way in ("to Caffe", "to TensorFlow"):
+        floor = median(memory for _, memory in found[f"{way}: imports"])
+        copy = median(seconds for seconds, _ in found[f"{way}: copy"])
+        for who in ("ours", "copy"):
+            seconds = median(s for s, _ in found[f"{way}: {who}"])
+            beyond = median(m for _, m in found[f"{way}: {who}"]) - floor
+            share = beyond * MIB / size
+            print(
+                f"| {way}: {who} | {seconds:.2f} | {seconds / copy:.2f} | {beyond:.0f} | {share:.2f} |"
+            )
+            if who == "ours":
+                fast, small = seconds <= TIME * copy, share <= MEMORY
+        answers = "yes" if fast else "no", "yes" if small else "no"
+        print(f"| {way}: goals met | {answers[0]} | | {answers[1]} | |")
+
+
+if __name__ == "__main__":
+    main()
