@@ -18,7 +18,6 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-
 from _process import machine, measure
 from read_weights import prototxt, shapes
 
@@ -148,9 +147,8 @@ def report(found: dict[str, list[tuple[float, float]]], size: int) -> None:
             seconds = median(s for s, _ in found[f"{way}: {who}"])
             beyond = median(m for _, m in found[f"{way}: {who}"]) - floor
             share = beyond * MIB / size
-            print(
-                f"| {way}: {who} | {seconds:.2f} | {seconds / copy:.2f} | {beyond:.0f} | {share:.2f} |"
-            )
+            cells = (f"{seconds:.2f}", f"{seconds / copy:.2f}", f"{beyond:.0f}", f"{share:.2f}")
+            print(f"| {way}: {who} | {' | '.join(cells)} |")
             if who == "ours":
                 fast, small = seconds <= TIME * copy, share <= MEMORY
         answers = "yes" if fast else "no", "yes" if small else "no"
