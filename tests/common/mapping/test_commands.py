@@ -522,7 +522,7 @@ def test_averages_below_a_scope(desk: Desk) -> None:
 
 def test_other_types_are_said(desk: Desk) -> None:
     found = open_variables(desk.folder / "vars.npz").entries
-    arrays = {name: v.read() for name, v in found.items()}
+    arrays = {name: v.read().copy() for name, v in found.items()}  # the file is written over
     np.savez(desk.folder / "vars.npz", **arrays | {"k/b": np.ones(4, np.float16)})
     said = desk(FILL)
     assert said.code == 0 and "k/b: float16, converted to float32" in said.err
