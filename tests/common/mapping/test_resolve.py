@@ -77,6 +77,29 @@ def test_variables_are_ignored_by_name(plan: Plan) -> None:
     assert len(found) == 1 and "a/b/x" in found[0], "a star stays within one component"
 
 
+@pytest.mark.parametrize(
+    ("glob", "yes", "no"),
+    [
+        ("a", ["a"], ["", "ab", "b/a"]),
+        ("*", ["", "a", "ab"], ["a/b", "/"]),
+        ("*/b", ["a/b", "/b"], ["b", "a/c/b"]),
+        ("a*b*c", ["abc", "axbxbyc"], ["ab", "a/bc", "abcx"]),
+        ("**/b", ["b", "a/b", "a/c/b"], ["ab", "a/bc"]),
+        ("**b", ["b", "ab", "a/b", "a/xb"], ["ba"]),
+        ("a/**", ["a/", "a/b", "a/b/c"], ["a", "b/a/c"]),
+        ("**/b*/c", ["b/c", "a/b/bx/c"], ["bc", "b/x/c"]),
+        ("st{*}r", ["st*r"], ["star", "st{*}r"]),
+        ("x.y", ["x.y"], ["xzy"]),
+        ("**a" * 30 + "b", ["a" * 30 + "b"], ["a" * 300]),
+    ],
+)
+def test_stars(plan: Plan, glob: str, yes: list[str], no: list[str]) -> None:
+    """The last one would keep a backtracking matcher busy for ever."""
+    shapes = {**SHAPES, **{name: (1,) for name in (*yes, *no)}}
+    left = resolved(plan, ENTRIES, shapes, head=f"ignore: {{variables: ['{glob}']}}\n")
+    assert set(left.left_variables) - set(SHAPES) == set(yes)
+
+
 def test_blobs_left_out_by_name_need_a_base(plan: Plan) -> None:
     entries = ENTRIES.replace("  fc: {weights: fc/w, bias: fc/b}\n", "")
     shapes = {name: shape for name, shape in SHAPES.items() if not name.startswith("fc")}
