@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import importlib
 import re
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from math import prod, sqrt
 from pathlib import Path
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 import shipped_graphs as graphs
 from shipped_graphs import Build
+from tfcaffe.mapping.architectures import KERAS, SLIM, slim_package
 
 Array = NDArray[np.float32]
 CHECKPOINT = "model.ckpt"
@@ -64,7 +64,7 @@ def images(size: int, rng: np.random.Generator, channels: int = 3) -> Array:
     return noise + large[:, :size, :size]
 
 
-def keras_model(name: str, path: Path, **options: Any) -> Path:
+def keras_model(name: str, path: Path, *, options: Mapping[str, Any]) -> Path:
     """A model of keras.applications, as `.keras`."""
     import keras
 
@@ -114,30 +114,23 @@ def graph(build: Build, size: int, path: Path, *, channels: int = 3, softmax: bo
     return target
 
 
-def _slim() -> Any:
-    """tf-slim asks for Keras's old layers where tf_keras no longer has them."""
-    old = "tf_keras.src.legacy_tf_layers"
-    for part in ("", ".base", ".convolutional", ".core", ".normalization", ".pooling"):
-        sys.modules[f"tf_keras.legacy_tf_layers{part}"] = importlib.import_module(old + part)
-    sys.modules["tf_keras"].legacy_tf_layers = sys.modules["tf_keras.legacy_tf_layers"]
-    return importlib.import_module("tf_slim")
-
-
-def slim_net(net: str, scope: str, path: Path, *, decay: bool = True, **options: Any) -> Path:
+def slim_net(net: str, scope: str, path: Path, *, options: Mapping[str, Any]) -> Path:
     """A net of tf_slim.nets.
 
     Args:
         net, scope: `module.function` of the net and of its arguments' scope.
-        decay: whether the scope knows BatchNorm's decay; it is 0, so that one pass sets all.
+        options: of the net. BatchNorm's decay is 0, so that one pass sets all.
     """
-    slim = _slim()
+    slim = slim_package()
     build_net, arg_scope = (
         getattr(importlib.import_module(f"tf_slim.nets.{module}"), function)
         for module, function in (net.split("."), scope.split("."))
     )
 
     def build(data: Any, training: bool) -> Any:
-        with slim.arg_scope(arg_scope(**({"batch_norm_decay": 0.0} if decay else {}))):
+        with slim.arg_scope(
+            arg_scope(**({} if net.startswith("vgg") else {"batch_norm_decay": 0.0}))
+        ):
             return build_net(data, is_training=training, **options)[0]
 
     return graph(build, 224, path)
@@ -145,7 +138,7 @@ def slim_net(net: str, scope: str, path: Path, *, decay: bool = True, **options:
 
 def slim_mobilenet(path: Path) -> Path:
     """MobileNet v1 in slim's words, with explicit padding; tf-slim's package does not have it."""
-    slim = _slim()
+    slim = slim_package()
     halving = (2, 4, 6, 12)
     outputs = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
 
@@ -178,35 +171,19 @@ def slim_mobilenet(path: Path) -> Path:
     return graph(build, 224, path)
 
 
-_LOGITS = {"classifier_activation": None}
-_VGG, _RESNET = "vgg.vgg_arg_scope", "resnet_utils.resnet_arg_scope"
 _FIRE = "squeeze1x1 expand1x1 expand3x3"
 _V1_0: dict[str, Any] = {"first": (7, 96), "pools": (4, 8), "pad": 1}
 # Builds the model of a mapping in a folder; gives its path.
 MODELS: dict[str, Callable[[Path], Path]] = {
-    "vgg16_keras": lambda path: keras_model("VGG16", path),
-    "vgg19_keras": lambda path: keras_model("VGG19", path),
-    "resnet50_keras": lambda path: keras_model("ResNet50", path),
-    "resnet101_keras": lambda path: keras_model("ResNet101", path),
-    "resnet152_keras": lambda path: keras_model("ResNet152", path),
-    "mobilenet_v1_keras": lambda path: keras_model("MobileNet", path),
-    "mobilenet_v2_keras": lambda path: keras_model("MobileNetV2", path),
-    "densenet121_keras": lambda path: keras_model("DenseNet121", path, **_LOGITS),
-    "inception_v3_keras": lambda path: keras_model("InceptionV3", path),
-    "xception_keras": lambda path: keras_model("Xception", path),
-    "vgg16_slim": partial(slim_net, "vgg.vgg_16", _VGG, decay=False),
-    "vgg19_slim": partial(slim_net, "vgg.vgg_19", _VGG, decay=False),
-    "vgg_a_slim": partial(slim_net, "vgg.vgg_a", _VGG, decay=False),
-    "resnet50_slim": partial(slim_net, "resnet_v1.resnet_v1_50", _RESNET, num_classes=1000),
-    "resnet101_slim": partial(slim_net, "resnet_v1.resnet_v1_101", _RESNET, num_classes=1000),
-    "resnet152_slim": partial(slim_net, "resnet_v1.resnet_v1_152", _RESNET, num_classes=1000),
+    **{
+        name: partial(keras_model, function, options=options)
+        for name, (function, options) in KERAS.items()
+    },
+    **{
+        name: partial(slim_net, net, scope, options=options)
+        for name, (net, scope, options) in SLIM.items()
+    },
     "mobilenet_v1_slim": slim_mobilenet,
-    "inception_v1_slim": partial(  # its own scope is the same, but fixes the decay
-        slim_net,
-        "inception_v1.inception_v1",
-        "inception_v3.inception_v3_arg_scope",
-        num_classes=1000,
-    ),
     "vgg19_tflearn": partial(graph, graphs.tflearn_vgg19(), 112),
     "caffenet_keras_groups": partial(graph, graphs.alexnet(norm_first=False, halves=True), 227),
     "lenet_caffe_tensorflow": partial(graph, graphs.lenet, 28, channels=1),

@@ -5,21 +5,24 @@ What real models and real Caffe say of them all is measured by `make mappings`.
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
-import yaml
 
 from mapping_sweep import LIMIT, one
 from shipped_models import MODELS
 from shipped_nets import SHIPPED, smaller
 from shipped_numbers import plain, unequal_blobs, unequal_variables
+from tfcaffe.errors import UsageError
 from tfcaffe.mapping import shipped
 from tfcaffe.mapping.check import check
+from tfcaffe.mapping.document import Listing, Node, Text, parse
 from tfcaffe.mapping.mapping_file import load_mapping
 from tfcaffe.mapping.resolve import Resolved, resolve
 from tfcaffe.mapping.sides import read_net
 from tfcaffe.oracle.pycaffe import Caffe
+from tfcaffe.variables.files import open_variables, write_variables
 
 _CONDITION = "# CONDITION: "
 _UNFIT = {"mobilenet_v2_keras"}  # as published, the net has layers that Keras's has not
@@ -29,6 +32,15 @@ def _resolved(name: str, corpus: Path, folder: Path) -> Resolved:
     """Held against its net, whose fully connected layers are made small."""
     net = SHIPPED[name].write(corpus, folder / "net.prototxt", also=(smaller,))
     return resolve(load_mapping(name), read_net(net))
+
+
+def _plain(node: Node) -> Any:
+    """A document as lists and dicts of strings."""
+    if isinstance(node, Text):
+        return node.value
+    if isinstance(node, Listing):
+        return [_plain(item) for item in node.items]
+    return {key.value: _plain(value) for key, value in node.items}
 
 
 def test_there_are_nets_for_all() -> None:
@@ -42,7 +54,7 @@ def test_form(name: str) -> None:
     path = shipped.find(name)
     text = path.read_text(encoding="utf-8")
     schema = json.loads((shipped.folder() / "mapping.schema.json").read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator(schema).validate(yaml.load(text, yaml.BaseLoader))
+    jsonschema.Draft202012Validator(schema).validate(_plain(parse(text, name)))
     caffe, tensorflow = load_mapping(name).net.split(" <-> ")
     assert caffe and tensorflow
     assert (_CONDITION in text) == bool(SHIPPED[name].conditions)
@@ -76,3 +88,22 @@ def test_computes_the_same(name: str, corpus: Path, tmp_path: Path, caffe: Caffe
     assert found["unequal"] == []
     assert found["text"].startswith("run: both sides agree")
     assert ("differ" in found.get("without", "")) == bool(SHIPPED[name].conditions)
+
+
+def test_a_known_net_runs_from_bare_variables(corpus: Path, tmp_path: Path) -> None:
+    name = "mobilenet_v1_keras"
+    net = SHIPPED[name].write(corpus, tmp_path / "net.prototxt")
+    entries = open_variables(MODELS[name](tmp_path)).entries
+    bare, other = tmp_path / "bare.npz", tmp_path / "other.npz"
+    write_variables(bare, ((v.name, v.read()) for v in entries.values()))
+    found = check(name, net, checkpoint=bare, run=True)
+    assert found.good and found.ran is not None and found.ran.agrees
+    few = {
+        n: v.read()[..., :10] if n.startswith("conv_preds") else v.read()
+        for n, v in entries.items()
+    }
+    write_variables(other, few.items())
+    text = net.read_text(encoding="utf-8").replace("num_output: 1000", "num_output: 10")
+    net.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=r"with 1000 classes.*conv_preds"):
+        check(name, net, checkpoint=other, run=True)

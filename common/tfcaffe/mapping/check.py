@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Unpack
 
 from tfcaffe.bind import bind
@@ -12,7 +13,7 @@ from tfcaffe.load import load_weights
 from tfcaffe.mapping import apply
 from tfcaffe.mapping.pairs import Pair
 from tfcaffe.mapping.resolve import Resolved
-from tfcaffe.mapping.sides import AnyPath, SideOptions, read_sides, shape_of
+from tfcaffe.mapping.sides import AnyPath, SideOptions, Sides, read_sides, shape_of
 from tfcaffe.terminal import table
 from tfcaffe.verify.caffe_side import State
 
@@ -104,7 +105,8 @@ def check(
         net: the prototxt.
         weights: a caffemodel; that its blobs fit, and are the constants that they must be.
         checkpoint: a file of variables; that they fit, each in one place.
-        run: whether both sides are run as well, where the checkpoint is a model.
+        run: whether both sides are run as well, where the checkpoint is a model, or the mapping
+            a shipped one for a net that `architectures` can make.
         options: `tfcaffe.mapping.sides.SideOptions` has them all.
 
     Raises:
@@ -125,10 +127,21 @@ def check(
     )
     from tfcaffe.mapping.run import run as run_both
 
-    ran = run_both(
-        sides, found, Path(checkpoint), None if weights is None else Path(weights), state=state
-    )
+    with TemporaryDirectory(prefix="tfcaffe-") as folder:
+        model = _model(sides, Path(checkpoint), Path(folder))
+        mine = None if weights is None else Path(weights)
+        ran = run_both(sides, found, model, mine, state=state)
     return Check(found, (), notes, ran)
+
+
+def _model(sides: Sides, checkpoint: Path, folder: Path) -> Path:
+    """The checkpoint if it is a model itself, or the shipped mapping's net with its numbers."""
+    from tfcaffe.mapping.architectures import is_known, model_of
+
+    if checkpoint.is_dir() or checkpoint.suffix == ".keras" or not is_known(sides.mapping):
+        return checkpoint
+    assert sides.variables is not None
+    return model_of(sides.mapping, sides.variables, folder)
 
 
 def _wrong_numbers(found: Resolved, weights: AnyPath | None, variables: Any) -> list[str]:
