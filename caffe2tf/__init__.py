@@ -9,11 +9,24 @@ help(caffe2tf.mapping)                                                # whose va
 help(caffe2tf.Options)                                                # what convert and load take
 """
 
+from typing import TYPE_CHECKING, Any
+
 from caffe2tf.convert import convert, load
 from caffe2tf.options import Options
 from tfcaffe.errors import ConversionError
 from tfcaffe.inspection import inspect
-from tfcaffe.mapping import api as mapping
 from tfcaffe.verify import verify
 
+if TYPE_CHECKING:
+    from tfcaffe.mapping import api as mapping
+
 __all__ = ["ConversionError", "Options", "convert", "inspect", "load", "mapping", "verify"]
+
+
+def __getattr__(name: str) -> Any:
+    """`mapping` is imported when it is asked for, so that `inspect` starts at once."""
+    if name != "mapping":
+        raise AttributeError(f"module 'caffe2tf' has no attribute {name!r}")
+    from tfcaffe.mapping import api
+
+    return api

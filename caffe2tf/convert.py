@@ -17,7 +17,6 @@ from caffe2tf.source import Source, read_source
 from tfcaffe.errors import OutputError, UsageError, naming
 from tfcaffe.input import FileIdentity
 from tfcaffe.load import CARRIED
-from tfcaffe.mapping.sides import SideOptions
 from tfcaffe.output import check_writable, replacing_all, spare_inputs
 from tfcaffe.progress import Watch, unwatched
 
@@ -94,6 +93,7 @@ def fill_by(
 ) -> list[str]:
     """Write the variables that a mapping names; arguments and errors as for `convert`."""
     from caffe2tf.fill import fill
+    from tfcaffe.mapping.sides import SideOptions
 
     chosen: SideOptions = {"like": like}
     for name, value in options.items():

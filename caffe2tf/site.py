@@ -13,7 +13,8 @@ from tfcaffe.bind import bilinear
 from tfcaffe.errors import UnsupportedError
 from tfcaffe.infer import PlannedLayer
 from tfcaffe.layers.base import Param
-from tfcaffe.layout import Layout, Pattern, contiguous, steps
+from tfcaffe.layout import Layout, Pattern, steps
+from tfcaffe.memory_order import contiguous
 from tfcaffe.names import escape
 from tfcaffe.net import Layer
 from tfcaffe.tables import table

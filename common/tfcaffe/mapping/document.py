@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import yaml
+from typing import TYPE_CHECKING
 
 from tfcaffe.errors import FileFormatError, MappingError, UsageError
+
+if TYPE_CHECKING:
+    import yaml
 
 _DEPTH = 20  # levels of nesting; a mapping needs five
 _QUOTE = "names with braces, stars, colons or brackets are quoted"
@@ -97,6 +99,8 @@ def parse(text: str, file: str) -> Section:
     Raises:
         MappingError: with line and column: no YAML, or more than scalars, lists and mappings.
     """
+    import yaml
+
     try:
         _check_events(text, file)
         root = yaml.compose(text, yaml.SafeLoader)
@@ -117,6 +121,8 @@ def parse(text: str, file: str) -> Section:
 
 def _check_events(text: str, file: str) -> None:
     """One pass that builds nothing, so that nothing hostile is built afterwards."""
+    import yaml
+
     depth = documents = 0
     for event in yaml.parse(text, yaml.SafeLoader):
         place = _place(event, file)
@@ -137,6 +143,8 @@ def _check_events(text: str, file: str) -> None:
 
 
 def _node(node: yaml.Node, file: str) -> Node:
+    import yaml
+
     place = _place(node, file)
     if isinstance(node, yaml.ScalarNode):
         return Text(node.value, place)
