@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import inf
 
 from tfcaffe.errors import UnsupportedError, UsageError
+from tfcaffe.infer import listed, unknown_types
 from tfcaffe.layers import registry
 from tfcaffe.layers.normalisation import of_batch
 from tfcaffe.layers.training import differs_in_training, softmax_of
@@ -17,7 +18,7 @@ def prepare(net: Net, outputs: Sequence[str] = ()) -> Net:
     """The net that the model is built from: cut at `outputs`, without what only training needs.
 
     Raises:
-        UnsupportedError: a layer reads what only training needs.
+        UnsupportedError: a layer reads what only training needs; types that become no model.
         UsageError: no such output, or no layer is left to convert.
     """
     if outputs:
@@ -25,6 +26,7 @@ def prepare(net: Net, outputs: Sequence[str] = ()) -> Net:
     net = softmax_for_loss(net, keep=outputs)
     net = drop_training(net, keep=outputs)
     net = drop_unread_sources(net, keep=outputs)
+    check_built(net)
     kinds = registry()
     if all(layer.type in kinds and kinds[layer.type].source for layer in net.layers):
         raise UsageError(
@@ -111,6 +113,25 @@ def drop_unread_sources(net: Net, keep: Sequence[str] = ()) -> Net:
     kept_outputs = [name for name, _ in net.outputs if name not in gone]
     rest = net.with_layers(layers, note)
     return replace(rest, outputs=tuple(o for o in rest.outputs if o[0] in kept_outputs))
+
+
+def check_built(net: Net) -> None:
+    """Refuse types that only mappings know, and with them those that nobody knows.
+
+    Raises:
+        UnsupportedError: with all layers of such types.
+    """
+    kinds, found = registry(), unknown_types(net)
+    mapped = [la for la in net.layers if la.type in kinds and kinds[la.type].mapped_only]
+    for layer in mapped:
+        found.setdefault(layer.type, []).append(layer)
+    if mapped:
+        lines = "".join(f"\n  {kind}: {listed(layers)}" for kind, layers in found.items())
+        raise UnsupportedError(
+            f"{net.path}: these layer types become no model; cut them off with --outputs. The "
+            f"numbers of {mapped[0].type} go to a model of your own by a mapping "
+            f"(docs/mappings.md):{lines}"
+        )
 
 
 def check_weight_decay(net: Net, weight_decay: float) -> None:

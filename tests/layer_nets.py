@@ -188,6 +188,16 @@ def sources() -> Iterator[Net]:
     yield "Input of no axes", data() + data(2, 3, name="x") + layer("ReLU", "x", "y")
 
 
+def recurrent() -> Iterator[Net]:
+    x, cont, static = (3, 2, 5), (3, 2), (2, 4)
+    for kind, states in (("LSTM", 2), ("RNN", 1)):
+        plain, exposed = (param("recurrent_param", num_output=6, expose_hidden=e) for e in (0, 1))
+        for shapes in ([x, cont], [x, cont, static], [(3, 2, 4, 5, 2), cont, (2, 3, 4)]):
+            yield two(kind, shapes, plain)
+            hidden = [(1, 2, 6)] * states
+            yield two(kind, [*shapes, *hidden], exposed, tops=1 + states)
+
+
 def training() -> Iterator[Net]:
     for kind, shapes in LOSSES.items():
         yield two(kind, shapes)
@@ -209,6 +219,7 @@ ACCEPTED: list[Net] = [
         along_an_axis,
         rearranged,
         sources,
+        recurrent,
         training,
     )
     for net in family()

@@ -106,6 +106,19 @@ def refused() -> Iterator[Net]:
     yield two("ReLU", [(2, 4)] * 2)
     yield two("ReLU", [(2, 4)], tops=2)
     yield two("Softmax", [(2, 4)], tops=2)
+    for kind in ("LSTM", "RNN"):
+        units = param("recurrent_param", num_output=6)
+        yield two(kind, [(3, 2, 5), (3, 2)])
+        yield two(kind, [(3, 2, 5)], units)
+        yield two(kind, [(3, 2), (3, 2)], units)
+        yield two(kind, [(3, 2, 5), (3, 1)], units)
+        yield two(kind, [(3, 2, 5), (3, 2, 1)], units)
+        yield two(kind, [(3, 2, 5), (3, 2), (3, 4)], units)
+        yield two(kind, [(3, 2, 5), (3, 2), (2,)], units)
+        yield two(kind, [(3, 2, 5), (3, 2)], units, tops=2)
+        exposed = param("recurrent_param", num_output=6, expose_hidden=True)
+        states = [(1, 2, 5)] * (2 if kind == "LSTM" else 1)
+        yield two(kind, [(3, 2, 5), (3, 2), *states], exposed, tops=1 + len(states))
     shapes_of_two = f"input_param {{ {blob_shape((2,))} {blob_shape((3,))} }}"
     yield "Input of three", layer("Input", [], ["a", "b", "c"], shapes_of_two)
 

@@ -24,7 +24,8 @@ class Survey:
     Args:
         plan: of the known layers alone; a net with gaps has fewer of them.
         known: the number of each known layer in `plan`, by its number in `net`.
-        unsupported: why a layer cannot be converted, by its number in `net`.
+        unsupported: why a layer cannot be converted, by its number in `net`; one that only
+            mappings know is known as well.
         unsaid: input layers that do not say their shapes. A layer that only stands behind one of
             these or of the unsupported ones is in none of the three.
     """
@@ -85,6 +86,8 @@ class _Found:
         elif all(ref.layer in self.planned for ref in refs):
             have: tuple[Layout, ...] = tuple(self.planned[ref.layer].tops[ref.top] for ref in refs)
             self.planned[i] = infer_layer(layer, kind, have)
+        if kind.mapped_only:
+            self.unsupported[i] = f"{layer}: its numbers go by a mapping; it becomes no model"
 
     def _source(self, i: int, layer: Layer, kind: Family) -> None:
         shapes = source_shapes(layer, kind, self.given)

@@ -30,12 +30,15 @@ class Param:
         shape: Caffe's shape.
         layout: how TensorFlow holds it.
         filler: the field of the layer's parameter message that holds its filler, if any.
+        gates: letters of the gates that lie one after the other along Caffe's first axis (i, f,
+            c the cell's candidate, o); TensorFlow's order is not the layout's, but a mapping's.
     """
 
     role: str
     shape: Shape
     layout: Pattern
     filler: str = ""
+    gates: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Family:
         source: whether its tops are the net's inputs.
         spatial: whether it slides a kernel over its bottoms, which then lie channels last.
         training_only: whether nothing but training needs it.
+        mapped_only: whether only mappings know it, so that no model is made of it.
         in_place: whether Caffe computes the same where a top is its bottom. Most types overwrite
             what they still read; it holds for those that are proven (test_parity_memory.py).
     """
@@ -69,6 +73,7 @@ class Family:
     source: ClassVar[bool] = False
     spatial: ClassVar[bool] = False
     training_only: ClassVar[bool] = False
+    mapped_only: ClassVar[bool] = False
     in_place: ClassVar[bool] = False
 
     def source_shapes(self, layer: Layer) -> Sequence[Shape | None]:

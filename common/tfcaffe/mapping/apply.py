@@ -12,7 +12,7 @@ from tfcaffe.bind import Binding
 from tfcaffe.errors import MappingError
 from tfcaffe.files.weights import Blob, Blobs, LayerBlobs
 from tfcaffe.layout import Shape
-from tfcaffe.mapping.pairs import Pair
+from tfcaffe.mapping.pairs import PARTS, Pair
 from tfcaffe.mapping.resolve import Resolved
 from tfcaffe.variables.base import Variable
 
@@ -60,12 +60,20 @@ def to_variables(resolved: Resolved, binding: Binding) -> Iterator[tuple[str, Fl
         MappingError: a blob for which there is no variable is not the constant that it must be.
     """
     values: tuple[int, Mapping[str, Floats]] = (-1, {})
+    halves: dict[str, dict[int, Floats]] = {}
     for pair in sorted(resolved.pairs, key=lambda pair: pair.blob.layer):
         if values[0] != pair.blob.layer:
             values = (pair.blob.layer, binding.values(pair.blob.layer))
         blob = values[1][pair.blob.role]
         if pair.transform is None:
             _check_constant(pair, blob)
+            continue
+        if (part := pair.transform.part) is not None:
+            found = halves.setdefault(pair.variables[0], {})
+            (found[part.first],) = pair.transform.to_tf(blob)
+            if len(found) == len(PARTS):
+                both = [half for _, half in sorted(halves.pop(pair.variables[0]).items())]
+                yield pair.variables[0], np.concatenate(both, part.axis)
             continue
         yield from zip(pair.variables, pair.transform.to_tf(blob), strict=True)
         if pair.minus:

@@ -34,7 +34,9 @@ class Value:
         flatten: the order of a fully connected layer's input, as (letter, size or 0).
         reverse: letters of axes along which the kernel is turned round.
         rearrange: an einops pattern, TensorFlow's side first.
-        part, gates, forget_bias: for recurrent layers.
+        part: "input" or "recurrent": the first or last rows of a variable that is both kernels.
+        gates: letters of a recurrent layer's gates, in the variable's order.
+        forget_bias: what TensorFlow adds to the forget gate's bias when it runs.
     """
 
     place: Place
@@ -211,6 +213,9 @@ def _value(node: Node, key: Template) -> Value:
         raise wrong(node.place, "`concat: [a, b]` and `along: O` belong together")
     if node.get("rearrange") and (node.get("layout") or node.get("flatten")):
         raise wrong(node.place, "`rearrange` says all; `layout` and `flatten` do not go with it")
+    part = _text(node, "part")
+    if node.get("part") and (part not in ("input", "recurrent") or what != ["variable"]):
+        raise wrong(node.place, "`part` is input or recurrent, and belongs to one `variable`")
     return Value(
         node.place,
         tuple(_names(node, key)),
@@ -221,7 +226,7 @@ def _value(node: Node, key: Template) -> Value:
         flatten=tuple(_sizes(node)),
         reverse=tuple(text.value for text in _texts(node, "reverse")),
         rearrange=_text(node, "rearrange"),
-        part=_text(node, "part"),
+        part=part,
         gates=_text(node, "gates"),
         forget_bias=_number(node, "forget_bias"),
     )

@@ -17,6 +17,7 @@ from tfcaffe.mapping.transform import LayoutError, Transform
 from tfcaffe.plan import Plan
 
 NEAREST = 3  # names to show
+PARTS = {"input": "input_weights", "recurrent": "recurrent_weights"}  # of one kernel, in order
 _COLOURS = 3  # channels that have an order
 
 
@@ -130,9 +131,6 @@ def pair_of(
 def _transform(mapping: MappingFile, plan: Plan, blob: Blob, value: Value, count: int) -> Transform:
     """What the family says, with what the mapping adds."""
     param, entry = blob.param, plan.layers[blob.layer]
-    for word in ("part", "gates", "forget_bias"):
-        if getattr(value, word) not in ("", None):
-            raise LayoutError(f"`{word}` is for recurrent layers, and this is a {blob.type}")
     if value.rearrange:
         found = transforms.rearranged(param, value.rearrange)
     elif value.flatten:
@@ -150,6 +148,38 @@ def _transform(mapping: MappingFile, plan: Plan, blob: Blob, value: Value, count
         size, rest = divmod(found.joined[at], count)
         parts = () if rest else (size,) * count
         found = replace(found, along=at, parts=parts)
+    return _recurrent(value, blob, entry, found)
+
+
+def _recurrent(value: Value, blob: Blob, entry: PlannedLayer, found: Transform) -> Transform:
+    """With what an entry says that only recurrent layers have.
+
+    Raises:
+        LayoutError: this blob has no gates, no forget gate's bias, or is no part of a kernel.
+    """
+    param, other = blob.param, f"and this is {blob.role} of a {blob.type}"
+    if param.gates and value.minus is not None:
+        raise LayoutError(f"`minus` is for blobs without gates, {other}")
+    if value.gates:
+        if not param.gates:
+            raise LayoutError(f"`gates` is for recurrent layers that have gates (LSTM), {other}")
+        found = replace(found, gates=transforms.gate_order(param, value.gates))
+    if value.forget_bias is not None:
+        if not param.gates or blob.role != "bias":
+            raise LayoutError(f"`forget_bias` is for the bias of an LSTM, {other}")
+        units, gate = param.shape[0] // len(param.gates), param.gates.index("f")
+        among = gate * units, (gate + 1) * units
+        found = replace(found, delta=value.forget_bias, among=among)
+    if value.part:
+        if blob.role != PARTS[value.part]:
+            raise LayoutError(
+                f"`part: {value.part}` is for {PARTS[value.part]} of recurrent layers, {other}"
+            )
+        inputs, states = (
+            next(p.shape[1] for p in entry.params if p.role == role) for role in PARTS.values()
+        )
+        first = 0 if value.part == "input" else inputs
+        found = replace(found, part=transforms.part_of(found, first, inputs + states))
     return found
 
 

@@ -15,6 +15,7 @@ from tfcaffe.mapping import transform as transforms
 from tfcaffe.mapping.mapping_file import Ignored, MappingFile, Rule, Value
 from tfcaffe.mapping.pairs import (
     NEAREST,
+    PARTS,
     Blob,
     Pair,
     Problem,
@@ -104,20 +105,29 @@ def resolve(
     problems: list[Problem] = []
     named: set[Blob] = set()
     mentioned: dict[str, tuple[Blob, Value]] = {}
+    parts: dict[str, dict[str, tuple[Blob, Value]]] = {}
     for blob, value, values in _matched(mapping, blobs, problems):
         named.add(blob)
         names, minus = names_of(value, values)
         for variable in filter(None, (*names, minus)):
-            if variable in mentioned:
+            if variable in mentioned and not _together(mentioned[variable], (blob, value)):
                 other, where = mentioned[variable]
                 text = f"{other} ({where.place}) and for {blob}"
                 problems.append(Problem(f"{variable} stands for {text}", value.place))
             mentioned[variable] = blob, value
+            if value.part:
+                parts.setdefault(variable, {})[value.part] = blob, value
         try:
             pairs.append(pair_of(mapping, plan, blob, value, names, minus, shapes, problems))
         except LayoutError as error:
             problems.append(Problem(f"{blob} {sizes_of(blob.param.shape)}: {error}", value.place))
     problems += [p for pair in pairs if (p := other_epsilon(mapping, plan, pair, epsilons or {}))]
+    problems += [
+        _lone_part(name, *found)
+        for name, both in parts.items()
+        if len(both) == 1
+        for found in both.values()
+    ]
     left_blobs = [b for b in blobs if b not in named and _ignored(mapping.blobs, str(b))]
     lone = [blob for blob in blobs if blob not in named and blob not in left_blobs]
     left: dict[str, Ignored] = {}
@@ -188,6 +198,18 @@ def _reading(mapping: MappingFile, name: str) -> Iterator[tuple[Rule, Values]]:
             values = rule.key.read(name, "caffe")
             if values is not None:
                 yield rule, values
+
+
+def _together(one: tuple[Blob, Value], other: tuple[Blob, Value]) -> bool:
+    """Whether a variable may stand in both entries: as the two parts of one layer's kernel."""
+    parts = {one[1].part, other[1].part}
+    return parts == set(PARTS) and one[0].layer == other[0].layer
+
+
+def _lone_part(name: str, blob: Blob, value: Value) -> Problem:
+    (rest,) = set(PARTS) - {value.part}
+    text = f"only `part: {value.part}` of {name} has a place; {blob.name}.{PARTS[rest]} wants"
+    return Problem(f"{text} {{variable: {name}, part: {rest}}}", value.place)
 
 
 def _ignored(items: Sequence[Ignored], name: str) -> Ignored | None:

@@ -14,14 +14,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcaffe.layers.base import Param
-from tfcaffe.layout import Pattern, Shape, rows
+from tfcaffe.layout import Pattern, Shape
+from tfcaffe.memory_order import rows
 
 Floats = NDArray[np.float32]
+KERAS_GATES = "ifco"
 _CANDIDATES = ("HWIO", "HWOI", "OIHW", "IOHW", "OHWI", "HWIM", "DHWIO", "OIDHW", "WIO", "IO", "OI")
 
 
 class LayoutError(ValueError):
     """What this layer's blob cannot lie like; says why."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Where the numbers lie in a larger variable.
+
+    Args:
+        axis: the variable's dimension of which it is a part.
+        first: where it begins along that.
+        whole: the variable's size along it.
+    """
+
+    axis: int
+    first: int
+    whole: int
 
 
 @dataclass(frozen=True)
@@ -34,7 +51,11 @@ class Transform:
         flips: axes of the pattern along which the variable is turned round.
         along: the variable's dimension along which several are joined; None for one alone.
         parts: their sizes along it.
-        delta: what is added on the way to Caffe (a difference of epsilons).
+        part: if the variable holds another blob's numbers, too.
+        gates: for each gate along the blob's first axis its number in the variable; empty if they
+            are in the same order.
+        delta: what is added on the way to Caffe (a difference of epsilons, a forget gate's bias).
+        among: first and end of the rows that it is added to; None for all.
     """
 
     pattern: Pattern
@@ -42,7 +63,10 @@ class Transform:
     flips: tuple[str, ...] = ()
     along: int | None = None
     parts: tuple[int, ...] = ()
+    part: Part | None = None
+    gates: tuple[int, ...] = ()
     delta: float = 0.0
+    among: tuple[int, int] | None = None
 
     @property
     def joined(self) -> Shape:
@@ -53,6 +77,8 @@ class Transform:
     def variable_shapes(self) -> tuple[Shape, ...]:
         """TensorFlow's shape of each variable."""
         whole, at = self.joined, self.along
+        if (part := self.part) is not None:
+            return ((*whole[: part.axis], part.whole, *whole[part.axis + 1 :]),)
         if at is None:
             return (whole,)
         return tuple((*whole[:at], size, *whole[at + 1 :]) for size in self.parts)
@@ -62,13 +88,16 @@ class Transform:
         from einops import rearrange
 
         whole = variables[0] if self.along is None else np.concatenate(variables, self.along)
+        if (part := self.part) is not None:
+            ends = [part.first, part.first + self.joined[part.axis]]
+            whole = np.split(whole, ends, part.axis)[1]
         tf, split, caffe = self._sides()
         if self.flips:
             whole = self._turned(rearrange(whole, f"{tf} -> {split}", **self.pattern.sizes), split)
             blob = Pattern(f"{split} -> {caffe}", self.pattern.sizes).to_caffe(whole)
         else:
             blob = self.pattern.to_caffe(whole)
-        return _plus(blob.reshape(self.shape), self.delta)
+        return self._plus(_ordered(blob.reshape(self.shape), self.gates), self.delta)
 
     def caffe_rows(self, variable: Floats) -> Iterator[Floats]:
         """The blob of a single variable in pieces, in C order; for transforms that only move."""
@@ -77,13 +106,14 @@ class Transform:
     @property
     def only_moves(self) -> bool:
         """Whether it takes one variable as it is, and adds nothing."""
-        return self.along is None and not self.flips and not self.delta
+        plain = self.along is None and self.part is None and not self.gates
+        return plain and not self.flips and not self.delta
 
     def to_tf(self, blob: Floats) -> list[Floats]:
-        """The variables."""
+        """The variables; of one that holds another blob's numbers, too, its part."""
         from einops import rearrange
 
-        blob = _plus(blob, -self.delta)
+        blob = _ordered(self._plus(blob, -self.delta), np.argsort(self.gates))
         tf, split, caffe = self._sides()
         if self.flips:
             apart = Pattern(f"{split} -> {caffe}", self.pattern.sizes).to_tf(blob)
@@ -94,6 +124,13 @@ class Transform:
         if self.along is None:
             return [whole]
         return np.split(whole, np.cumsum(self.parts)[:-1], self.along)
+
+    def _plus(self, blob: Floats, delta: float) -> Floats:
+        if not delta:
+            return blob
+        total = blob.astype(np.float64)
+        total[slice(*self.among or (None,))] += delta
+        return np.asarray(total, np.float32)
 
     def _turned(self, apart: Floats, axes: str) -> Floats:
         names = axes.split()
@@ -173,6 +210,34 @@ def rearranged(param: Param, text: str) -> Transform:
     return _transform(param, text, {a: n for a, n in param.layout.sizes.items() if a in known})
 
 
+def gate_order(param: Param, letters: str) -> tuple[int, ...]:
+    """For each of the blob's gates its number in a variable that orders them like `letters`.
+
+    `c`, the cell's candidate, is also called g or j.
+
+    Raises:
+        LayoutError: letters that are not the blob's gates.
+    """
+    if not param.gates:
+        return ()
+    said = letters.replace("g", "c").replace("j", "c")
+    if sorted(said) != sorted(param.gates):
+        raise LayoutError(f"`gates` names i, f, c (or g, or j) and o once each, not {letters!r}")
+    return () if said == param.gates else tuple(said.index(gate) for gate in param.gates)
+
+
+def part_of(transform: Transform, first: int, whole: int) -> Part:
+    """The rows of a kernel from `first` on, of `whole` rows; one row for each input.
+
+    Raises:
+        LayoutError: the variable's inputs are no dimension of their own.
+    """
+    outputs = dimension(transform, "o")
+    if len(transform.joined) != 2:
+        raise LayoutError("`part` is for a kernel with one axis of inputs and one of outputs")
+    return Part(1 - outputs, first, whole)
+
+
 def fitting(param: Param, shape: Shape) -> Iterator[str]:
     """Layouts that a variable of this shape can have, where the usual one does not fit."""
     for layout in _CANDIDATES:
@@ -214,8 +279,15 @@ def words(transform: Transform, param: Param) -> str:
         said.append(f"{len(transform.parts)} joined along {mine[transform.along]}")
     if transform.flips:
         said.append(f"{', '.join(_letter(a, kernel) for a in transform.flips)} turned round")
+    if (part := transform.part) is not None:
+        end = part.first + transform.joined[part.axis]
+        said.append(f"{part.first} to {end - 1} of {part.whole} inputs")
+    if transform.gates:
+        theirs = "".join(param.gates[i] for i in np.argsort(transform.gates))
+        said.append(f"gates {theirs} → {param.gates}")
     if transform.delta:
-        said.append(f"{transform.delta:+g} for epsilon")
+        what = "epsilon" if transform.among is None else "forget_bias"
+        said.append(f"{transform.delta:+g} for {what}")
     return ", ".join(said) or "as it is"
 
 
@@ -264,7 +336,7 @@ def _transform(param: Param, text: str, sizes: Mapping[str, int]) -> Transform:
         full.tf_shape(param.shape)
     except ValueError as error:
         raise LayoutError(str(error)) from error
-    return Transform(full, param.shape)
+    return Transform(full, param.shape, gates=gate_order(param, KERAS_GATES))
 
 
 def _inputs(tf: str) -> str:
@@ -285,5 +357,10 @@ def _letter(dim: str, kernel: bool) -> str:
     return "I" if inputs else dim.upper()
 
 
-def _plus(array: Floats, delta: float) -> Floats:
-    return np.asarray(array.astype(np.float64) + delta, np.float32) if delta else array
+def _ordered(blob: Floats, order: Sequence[int] | NDArray[np.intp]) -> Floats:
+    """With the equal parts along the first axis in this order."""
+    if not len(order):
+        return blob
+    apart = blob.reshape(len(order), -1, *blob.shape[1:])
+    moved: Floats = apart[np.asarray(order)]
+    return moved.reshape(blob.shape)
