@@ -111,27 +111,25 @@ def main() -> None:
         checkpoint = folder / "model.ckpt"
         size = write_checkpoint(checkpoint)
         ours, python = [sys.executable, "-m"], [sys.executable, __file__, "--step"]
-        by = ["--mapping", str(mapping), "--overwrite", "-q", "-o"]
-        model, back = folder / "net.caffemodel", folder / "back.ckpt"
+        by = ["--mapping", str(mapping), "-q", "-o"]
+        model = folder / "net.caffemodel"
         to_caffe = [*ours, "tf2caffe", "convert", str(checkpoint), "--prototxt", str(net), *by]
         to_tf = [*ours, "caffe2tf", "convert", str(net), str(model), *by]
-        runs = {
-            "to Caffe: ours": [*to_caffe, str(model)],
-            "to Caffe: copy": [*python, "copy_to_caffe", str(checkpoint), ""],
-            "to Caffe: imports": [*python, "import_tensorflow", "", ""],
-            "to TensorFlow: ours": [*to_tf, str(back)],
-            "to TensorFlow: copy": [*python, "copy_to_tensorflow", str(model), ""],
-            "to TensorFlow: imports": [*python, "import_numpy", "", ""],
+        measure([*to_caffe, str(model)])
+        runs = {  # each is given a new file to write
+            "to Caffe: ours": (to_caffe, "caffemodel"),
+            "to Caffe: copy": ([*python, "copy_to_caffe", str(checkpoint)], "caffemodel"),
+            "to Caffe: imports": ([*python, "import_tensorflow", ""], ""),
+            "to TensorFlow: ours": (to_tf, "ckpt"),
+            "to TensorFlow: copy": ([*python, "copy_to_tensorflow", str(model)], "ckpt"),
+            "to TensorFlow: imports": ([*python, "import_numpy", ""], ""),
         }
         found: dict[str, list[tuple[float, float]]] = {run: [] for run in runs}
-        for turn in range(options.rounds):
-            for run, command in runs.items():
-                if command[-1] == "" and "copy" in run:
-                    suffix = ".caffemodel" if "to Caffe" in run else ".ckpt"
-                    command = [*command[:-1], str(folder / f"copy{turn}{suffix}")]
-                found[run].append(measure(command, silent=True))
-            for file in folder.glob("copy*"):
-                file.unlink()
+        for _ in range(options.rounds):
+            for run, (command, suffix) in runs.items():
+                found[run].append(measure([*command, str(folder / f"out.{suffix}")], silent=True))
+                for file in folder.glob("out.*"):
+                    file.unlink()
     report(found, size)
 
 

@@ -19,24 +19,41 @@ def contiguous(array: np.ndarray) -> np.ndarray:
     if array.flags.c_contiguous:
         return array
     result = np.empty(array.shape, array.dtype)
-    if _densest(array) == 0:
-        for first in range(0, len(array), _ROWS):
-            rows = slice(first, first + _ROWS)
-            result[rows] = array[rows].copy(order="K")  # as it lies, then turned in the cache
-        return result
-    for first in range(0, array.shape[-1], _COLUMNS):
-        columns = slice(first, first + _COLUMNS)
-        result[..., columns] = array[..., columns]
+    in_rows = _densest(array) == 0
+    # In most files numbers are not aligned, and NumPy would copy them one by one.
+    as_it_lies = in_rows or not array.flags.aligned
+    step = _ROWS if in_rows else _COLUMNS
+    buffer: np.ndarray | None = None
+    for first in range(0, len(array) if in_rows else array.shape[-1], step):
+        piece = np.s_[first : first + step] if in_rows else np.s_[..., first : first + step]
+        if as_it_lies:
+            buffer = _as_it_lies(array[piece], buffer)
+        result[piece] = array[piece] if buffer is None else buffer
     return result
 
 
 def rows(array: np.ndarray) -> Iterator[np.ndarray]:
-    """`array` in C order, in contiguous pieces of some of its rows, for a writer."""
+    """`array` in C order, in contiguous pieces of some of its rows, for a writer.
+
+    Each piece is to be used before the next is asked for, which takes its memory.
+    """
     if array.ndim < 2 or array.flags.c_contiguous:
         yield contiguous(array)
         return
+    buffer = None
+    piece = np.empty((_ROWS, *array.shape[1:]), array.dtype)
     for first in range(0, len(array), _ROWS):
-        yield np.ascontiguousarray(array[first : first + _ROWS].copy(order="K"))
+        buffer = _as_it_lies(array[first : first + _ROWS], buffer)
+        piece[: len(buffer)] = buffer
+        yield piece[: len(buffer)]
+
+
+def _as_it_lies(array: np.ndarray, buffer: np.ndarray | None) -> np.ndarray:
+    """A copy in the order of memory, in `buffer` if that is of its shape."""
+    if buffer is None or buffer.shape != array.shape:
+        buffer = np.empty_like(array, order="K")
+    buffer[...] = array
+    return buffer
 
 
 def _densest(array: np.ndarray) -> int:

@@ -161,7 +161,10 @@ def relaid(param: Param, layout: str) -> Transform:
     if {"c", "m"} <= axes:  # a depthwise kernel
         names |= {"I": "c"} if "M" in layout else {"I": "1", "O": "(c m)"}
     elif inputs := _inputs(tf):
-        names["I"] = "c" if set(layout) & set("DHW") else inputs
+        spatial = set(layout) & set("DHW")
+        names["I"] = "c" if spatial else inputs
+        if axes == {"c", "o"}:  # the input is flat: a convolution of kernel 1 is meant
+            names |= dict.fromkeys(spatial, "1")
     text = " ".join(names.get(letter, "?") for letter in layout)
     if "?" in text or sorted(re.findall(r"[a-z]\w*", text)) != sorted(axes):
         raise LayoutError(f"the layout {layout!r} does not name each axis of this blob once")
@@ -299,10 +302,12 @@ def axis_of(transform: Transform, letter: str) -> str:
     """
     tf = transform.pattern.text.split("->")[0]
     axes: list[str] = re.findall(r"[a-z]\w*", tf)
-    names = [letter.lower(), "c"] if letter == "I" else [letter.lower()]
-    for axis in names:
-        if axis in axes:
-            return axis
+    if letter.lower() in axes:
+        return letter.lower()
+    if letter == "I" and "c" in axes:
+        return "c"
+    if letter == "O" and len(axes) == 1:  # a bias has the outputs alone
+        return axes[0]
     raise LayoutError(f"the variable has no axis {letter}: it has {tf.strip()}")
 
 

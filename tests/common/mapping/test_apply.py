@@ -150,6 +150,30 @@ def test_groups_in_variables_of_their_own(tmp_path: Path, rng: np.random.Generat
             np.testing.assert_array_equal(back[name], variable.floats())
 
 
+def test_the_bias_of_groups_is_joined_along_o(tmp_path: Path, rng: np.random.Generator) -> None:
+    plan = plan_of(NET, tmp_path)
+    entries = ENTRIES.replace("k/b", "{concat: [k/b1, k/b2], along: O}")
+    shapes = {n: s for n, s in SHAPES.items() if n != "k/b"} | {"k/b1": (2,), "k/b2": (2,)}
+    numbers = variables(rng, shapes)
+    binding = written(resolved(plan, entries, shapes), numbers, tmp_path)
+    wanted = np.concatenate([numbers["k/b1"].floats(), numbers["k/b2"].floats()])
+    np.testing.assert_array_equal(blob(binding, "conv", "bias"), wanted)
+
+
+def test_a_flat_fc_kept_as_a_convolution(tmp_path: Path, rng: np.random.Generator) -> None:
+    second = 'layer { name: "fc2" type: "InnerProduct" bottom: "fc" top: "fc2"\n'
+    plan = plan_of(NET + second + "  inner_product_param { num_output: 3 } }\n", tmp_path)
+    entries = ENTRIES + "  fc2: {weights: {variable: f2/w, layout: HWIO}, bias: f2/b}\n"
+    shapes = {**SHAPES, "f2/w": (1, 1, 5, 3), "f2/b": (3,)}
+    numbers = variables(rng, shapes)
+    answer = resolved(plan, entries, shapes)
+    binding = written(answer, numbers, tmp_path)
+    np.testing.assert_array_equal(blob(binding, "fc2", "weights"), numbers["f2/w"].floats()[0, 0].T)
+    np.testing.assert_array_equal(
+        dict(to_variables(answer, binding))["f2/w"], numbers["f2/w"].floats()
+    )
+
+
 def test_parts_of_other_sizes(plan: Plan, tmp_path: Path, rng: np.random.Generator) -> None:
     entries = ENTRIES.replace("fc/w", "{concat: [f/1, f/2], along: O}")
     shapes = {n: s for n, s in SHAPES.items() if n != "fc/w"}
