@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 _COLUMNS = 32  # float32 numbers: two lines of the cache
 _ROWS = 16  # one line
+_LARGE = 1 << 25  # bytes that are worth several threads
 
 
 def contiguous(array: np.ndarray) -> np.ndarray:
@@ -23,12 +26,21 @@ def contiguous(array: np.ndarray) -> np.ndarray:
     # In most files numbers are not aligned, and NumPy would copy them one by one.
     as_it_lies = in_rows or not array.flags.aligned
     step = _ROWS if in_rows else _COLUMNS
-    buffer: np.ndarray | None = None
-    for first in range(0, len(array) if in_rows else array.shape[-1], step):
-        piece = np.s_[first : first + step] if in_rows else np.s_[..., first : first + step]
-        if as_it_lies:
-            buffer = _as_it_lies(array[piece], buffer)
-        result[piece] = array[piece] if buffer is None else buffer
+
+    def copy(part: range) -> None:
+        buffer = None
+        for first in part:
+            piece = np.s_[first : first + step] if in_rows else np.s_[..., first : first + step]
+            buffer = _as_it_lies(array[piece], buffer) if as_it_lies else None
+            result[piece] = array[piece] if buffer is None else buffer
+
+    pieces = range(0, len(array) if in_rows else array.shape[-1], step)
+    threads = (os.cpu_count() or 1) if array.nbytes >= _LARGE else 1
+    if threads == 1:
+        copy(pieces)
+    else:
+        with ThreadPoolExecutor(threads) as pool:  # NumPy copies without holding Python's lock
+            list(pool.map(copy, (pieces[i::threads] for i in range(threads))))
     return result
 
 

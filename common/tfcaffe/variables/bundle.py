@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -79,6 +80,7 @@ class BundleWriter:
     def __init__(self, prefix: Path) -> None:
         self._index, data = files(prefix)
         self._file: IO[bytes] = data.open("wb")
+        self._beside = ThreadPoolExecutor(1)  # writes while the checksum is made
         self._entries: dict[bytes, _Entry] = {}
         self._size = 0
 
@@ -86,6 +88,7 @@ class BundleWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._beside.shutdown()
         self._file.close()
 
     def add(self, name: str, array: Array, dtype: str = "") -> None:
@@ -117,8 +120,9 @@ class BundleWriter:
         crc = 0
         for at in range(0, flat.size, _CHUNK):
             piece = flat[at : at + _CHUNK]
+            written = self._beside.submit(self._write, piece.data)
             crc = extend(crc, piece)
-            self._write(piece.data)
+            written.result()
         return crc
 
     def _strings(self, array: Array) -> int:
