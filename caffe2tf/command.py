@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfcaffe.cli import DONE, Console
-from tfcaffe.commands.options import add_net_options, parse_batch, parse_shapes
+from tfcaffe.commands.options import add_net_options, add_plugins, parse_batch, parse_shapes
 from tfcaffe.errors import UsageError
 
 if TYPE_CHECKING:
@@ -106,14 +106,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="W",
         help="the solver's, for a net with a loss: L2 regularisers (default: none)",
     )
-    parser.add_argument(
-        "--plugin",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="FILE.py",
-        help="a Python file with layer types of your own (repeatable)",
-    )
+    add_plugins(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
 
 

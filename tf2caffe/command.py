@@ -7,8 +7,7 @@ from pathlib import Path
 
 from tfcaffe.cli import DONE, Console
 from tfcaffe.commands.mapping.options import (
-    add_layer_options,
-    add_variable_options,
+    add_side_options,
     side_options,
 )
 
@@ -40,8 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OLD.caffemodel",
         help="blobs that the mapping leaves out keep what this has",
     )
-    add_variable_options(parser)
-    add_layer_options(parser)
+    add_side_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an output that exists")
 
 

@@ -25,23 +25,7 @@ def fill(
     overwrite: bool = False,
     **options: Unpack[SideOptions],
 ) -> list[str]:
-    """Write a `.caffemodel` with a checkpoint's numbers.
-
-    Args:
-        checkpoint: a TF1 or TF2 checkpoint's prefix, `.keras`, Keras's `.h5`, a SavedModel, `.npz`.
-        output: the caffemodel to be.
-        prototxt: the net that it is for.
-        mapping: a file, or the name of a shipped mapping.
-        base: a caffemodel whose numbers stay where the mapping says nothing.
-        overwrite: whether an output that exists may be replaced.
-        options: `tfcaffe.mapping.sides.SideOptions` has them all.
-
-    Returns:
-        Notes on what was decided, for people.
-
-    Raises:
-        ConversionError: with the file and line; nothing is written then.
-    """
+    """Write a `.caffemodel` with a checkpoint's numbers; all else is as for `tf2caffe.convert`."""
     output = Path(output)
     if output.suffix != ".caffemodel":
         raise UsageError(

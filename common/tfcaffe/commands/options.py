@@ -13,6 +13,19 @@ Sizes = tuple[int | None, ...]
 
 def add_net_options(parser: argparse.ArgumentParser) -> None:
     """The options that choose a net's layers and sizes."""
+    add_layer_options(parser)
+    parser.add_argument(
+        "--input-shape",
+        action="append",
+        default=[],
+        metavar="NAME=N,C,H,W",
+        dest="input_shapes",
+        help="Caffe's shape of an input blob (repeatable); `any` for a size that stays free",
+    )
+
+
+def add_layer_options(parser: argparse.ArgumentParser) -> None:
+    """The options that choose a net's layers and know their fields."""
     parser.add_argument(
         "--phase", choices=("TEST", "TRAIN"), default="TEST", help="whose layers (default: TEST)"
     )
@@ -26,14 +39,6 @@ def add_net_options(parser: argparse.ArgumentParser) -> None:
         help="one of the net state's stages (repeatable)",
     )
     parser.add_argument(
-        "--input-shape",
-        action="append",
-        default=[],
-        metavar="NAME=N,C,H,W",
-        dest="input_shapes",
-        help="Caffe's shape of an input blob (repeatable); `any` for a size that stays free",
-    )
-    parser.add_argument(
         "--proto",
         action="append",
         default=[],
@@ -41,6 +46,18 @@ def add_net_options(parser: argparse.ArgumentParser) -> None:
         metavar="EXTRA.proto",
         dest="protos",
         help="fields of a forked Caffe, as a .proto file (repeatable)",
+    )
+
+
+def add_plugins(parser: argparse.ArgumentParser) -> None:
+    """The option that adds layer types."""
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE.py",
+        help="a Python file with layer types of your own (repeatable)",
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tfcaffe.cli import ANSWER_IS_NO, DONE, Console
-from tfcaffe.commands.options import add_net_options, parse_shapes
+from tfcaffe.commands.options import add_net_options, add_plugins, parse_shapes
 
 NAME = "verify"
 SUMMARY = "run a Caffe net and its TensorFlow model on the same input and compare every blob"
@@ -81,14 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--overwrite", action="store_true", help="replace a dump and a report that exist"
     )
     parser.add_argument("--json", action="store_true", help="for programs")
-    parser.add_argument(
-        "--plugin",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="FILE.py",
-        help="a Python file with layer types of your own (repeatable)",
-    )
+    add_plugins(parser)
 
 
 def run(options: argparse.Namespace, console: Console) -> int:

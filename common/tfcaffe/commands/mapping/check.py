@@ -8,9 +8,8 @@ from pathlib import Path
 
 from tfcaffe.cli import ANSWER_IS_NO, DONE, Console
 from tfcaffe.commands.mapping.options import (
-    add_layer_options,
     add_mapping,
-    add_variable_options,
+    add_side_options,
     side_options,
 )
 
@@ -36,8 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="run both sides as well; the checkpoint is a model then",
     )
-    add_variable_options(parser)
-    add_layer_options(parser)
+    add_side_options(parser)
     parser.add_argument("--json", action="store_true", help="for programs")
 
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from tfcaffe.cli import ANSWER_IS_NO, DONE, Console
-from tfcaffe.commands.mapping.options import add_layer_options, add_variable_options, side_options
+from tfcaffe.commands.mapping.options import add_side_options, side_options
 
 NAME = "init"
 SUMMARY = "propose a mapping from names, shapes and order, with a comment beside each guess"
@@ -27,8 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, required=True, metavar="MAP.yaml", help="the file to write"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace it if it exists")
-    add_variable_options(parser)
-    add_layer_options(parser)
+    add_side_options(parser)
     parser.add_argument("--json", action="store_true", help="for programs")
 
 

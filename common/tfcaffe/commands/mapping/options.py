@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfcaffe.cli import ANSWER_IS_NO, DONE, Console
+from tfcaffe.commands.options import add_layer_options, add_plugins
 from tfcaffe.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ def add_mapping(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("mapping", metavar="MAP", help="a mapping file, or a shipped one's name")
 
 
-def add_variable_options(parser: argparse.ArgumentParser) -> None:
-    """How the variables of a checkpoint are named and chosen."""
+def add_side_options(parser: argparse.ArgumentParser) -> None:
+    """How variables are named and chosen, and which layers there are."""
     parser.add_argument(
         "--like",
         type=Path,
@@ -32,47 +33,15 @@ def add_variable_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ema", action="store_true", help="take the moving averages, where there are some"
     )
-
-
-def add_layer_options(parser: argparse.ArgumentParser) -> None:
-    """Which layers there are."""
-    parser.add_argument(
-        "--phase", choices=("TEST", "TRAIN"), default="TEST", help="whose layers (default: TEST)"
-    )
-    parser.add_argument("--level", type=int, default=0, metavar="N", help="the net state's level")
-    parser.add_argument(
-        "--stage",
-        action="append",
-        default=[],
-        metavar="S",
-        dest="stages",
-        help="one of the net state's stages (repeatable)",
-    )
-    parser.add_argument(
-        "--proto",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="EXTRA.proto",
-        dest="protos",
-        help="fields of a forked Caffe, as a .proto file (repeatable)",
-    )
-    parser.add_argument(
-        "--plugin",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="FILE.py",
-        help="a Python file with layer types of your own (repeatable)",
-    )
+    add_layer_options(parser)
+    add_plugins(parser)
 
 
 def add_recheck(parser: argparse.ArgumentParser) -> None:
     """What an edited file is checked against at once."""
     parser.add_argument("--net", type=Path, metavar="NET", help="check against this prototxt")
     parser.add_argument("--checkpoint", type=Path, metavar="C", help="and against these variables")
-    add_variable_options(parser)
-    add_layer_options(parser)
+    add_side_options(parser)
 
 
 def prepare_recheck(options: argparse.Namespace) -> None:
@@ -108,7 +77,7 @@ def recheck(options: argparse.Namespace, console: Console) -> int:
 
 
 def side_options(options: argparse.Namespace) -> SideOptions:
-    """What `add_variable_options` and `add_layer_options` read."""
+    """What `add_side_options` reads."""
     return {
         "like": options.like,
         "prefix": options.prefix,
