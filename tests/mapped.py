@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tfcaffe.load import load_net
+from tfcaffe.mapping.document import Listing, Node, Text, parse
 from tfcaffe.mapping.mapping_file import parse_mapping
 from tfcaffe.mapping.resolve import Resolved, resolve
 from tfcaffe.plan import Plan, make_plan
@@ -81,3 +83,16 @@ def variables(
 def in_memory(name: str, array: np.ndarray) -> Variable:
     """A variable of these numbers."""
     return Variable(name, array.shape, str(array.dtype), lambda: array)
+
+
+def strings(text: str) -> Any:
+    """A YAML document as lists and dicts of strings, as a JSON Schema wants it."""
+
+    def plain(node: Node) -> Any:
+        if isinstance(node, Text):
+            return node.value
+        if isinstance(node, Listing):
+            return [plain(item) for item in node.items]
+        return {key.value: plain(value) for key, value in node.items}
+
+    return plain(parse(text, "m.yaml"))

@@ -105,6 +105,12 @@ class Net:
         return needed
 
 
+_NET_FIELDS = frozenset(
+    {"name", "layer", "layers", "input", "input_dim", "input_shape", "state"}
+    | {"force_backward", "debug_info"}  # of training only
+)
+
+
 def from_message(
     message: Any,
     lines: Sequence[int | None] = (),
@@ -122,6 +128,13 @@ def from_message(
         NetError: unknown bottoms, or a top that is already there.
     """
     layers = map(layer_of, message.layer, lines or [None] * len(message.layer))
+    foreign = [field.name for field, _ in message.ListFields() if field.name not in _NET_FIELDS]
+    if foreign:
+        notes = [
+            *notes,
+            f"the net's own fields {', '.join(foreign)} are a fork's and have no say here: all is "
+            "computed in float32, layer by layer",
+        ]
     return wire(layers, name=message.name, path=path, notes=tuple(notes), left_out=left_out)
 
 

@@ -29,6 +29,12 @@ def wired(text: str) -> Net:
     return nets.from_message(file.net, file.lines, file.path)
 
 
+def test_a_forks_fields_of_the_whole_net_are_told() -> None:
+    (note,) = wired("default_forward_type: FLOAT16 force_backward: true\n" + IN_PLACE).notes
+    assert "default_forward_type are a fork's" in note and "float32" in note
+    assert wired("force_backward: true debug_info: true\n" + IN_PLACE).notes == ()
+
+
 def test_a_name_means_its_latest_writer() -> None:
     net = wired(IN_PLACE)
     assert net.sources == ((), (Ref(0, 0),), (Ref(1, 0),), (Ref(2, 0),), (Ref(2, 0),))

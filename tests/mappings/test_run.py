@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from tfcaffe.errors import UsageError
 from tfcaffe.mapping.check import Check, check
 
 pytestmark = pytest.mark.usefixtures("caffe")
@@ -76,3 +77,9 @@ def test_other_shapes(model: Path, tmp_path: Path) -> None:
     found = _check(model, tmp_path, pad=1)
     assert not found.good and found.ran is not None
     assert "first at last (last) (its shape is [2, 5, 7, 6] in Caffe and" in found.ran.to_text()
+
+
+def test_another_count_of_outputs_is_refused(model: Path, tmp_path: Path) -> None:
+    more = 'layer { name: "more" type: "Power" bottom: "conv" top: "more" power_param { '
+    with pytest.raises(UsageError, match=r"has 1 outputs, .*net\.prototxt 2"):
+        _check(model, tmp_path, relu="negative_slope: 0 } }\n" + more)

@@ -5,11 +5,11 @@ What real models and real Caffe say of them all is measured by `make mappings`.
 
 import json
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
 
+from mapped import strings
 from mapping_sweep import LIMIT, one
 from shipped_models import MODELS
 from shipped_nets import SHIPPED, smaller
@@ -17,7 +17,6 @@ from shipped_numbers import plain, unequal_blobs, unequal_variables
 from tfcaffe.errors import UsageError
 from tfcaffe.mapping import shipped
 from tfcaffe.mapping.check import check
-from tfcaffe.mapping.document import Listing, Node, Text, parse
 from tfcaffe.mapping.mapping_file import load_mapping
 from tfcaffe.mapping.resolve import Resolved, resolve
 from tfcaffe.mapping.sides import read_net
@@ -34,15 +33,6 @@ def _resolved(name: str, corpus: Path, folder: Path) -> Resolved:
     return resolve(load_mapping(name), read_net(net))
 
 
-def _plain(node: Node) -> Any:
-    """A document as lists and dicts of strings."""
-    if isinstance(node, Text):
-        return node.value
-    if isinstance(node, Listing):
-        return [_plain(item) for item in node.items]
-    return {key.value: _plain(value) for key, value in node.items}
-
-
 def test_there_are_nets_for_all() -> None:
     assert sorted(SHIPPED) == shipped.names()
     assert len(SHIPPED) >= 20
@@ -54,7 +44,7 @@ def test_form(name: str) -> None:
     path = shipped.find(name)
     text = path.read_text(encoding="utf-8")
     schema = json.loads((shipped.folder() / "mapping.schema.json").read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator(schema).validate(_plain(parse(text, name)))
+    jsonschema.Draft202012Validator(schema).validate(strings(text))
     caffe, tensorflow = load_mapping(name).net.split(" <-> ")
     assert caffe and tensorflow
     assert (_CONDITION in text) == bool(SHIPPED[name].conditions)

@@ -237,8 +237,17 @@ def _outputs(
     results: list[Array],
     rtol: float,
 ) -> Iterator[Meeting]:
-    """Outputs in order; a side that has fewer leaves the other's out, at least one is there."""
-    for ref, place, mine in zip(refs, model.outputs, results, strict=False):
+    """Outputs, in order.
+
+    Raises:
+        UsageError: one side has more than the other, so that nobody knows which is which.
+    """
+    if len(refs) != len(model.outputs):
+        raise UsageError(
+            f"{model.name}: has {len(model.outputs)} outputs, {plan.net.path} {len(refs)}; --run "
+            "takes sides with as many: cut the net or the model"
+        )
+    for ref, place, mine in zip(refs, model.outputs, results, strict=True):
         blob = plan.net.layers[ref.layer].tops[ref.top]
         yield Meeting(blob, place[0], _compared(caffe[ref], mine, rtol), output=True)
 
