@@ -1,0 +1,191 @@
+"""A whole network in Caffe's layers: from the graph, node by node, to a net that can be written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tf2caffe import dialect, patterns
+from tf2caffe.graph import Graph, Node, Tensor
+from tf2caffe.ops import keras_layers, ops
+from tf2caffe.options import Options
+from tf2caffe.site import Blob, Builder, NewLayer, Site, Value
+from tf2caffe.tidy import tidy
+from tfcaffe.errors import UnsupportedError
+from tfcaffe.layout import Layout
+from tfcaffe.twin import BlobTwin, Twin
+
+_PASSED = frozenset({"Transpose", "Pad", "PadV2", "Sub", "AddV2", "Mul", "RealDiv", "BiasAdd"})
+_LISTED = 20  # problems that one message names
+
+
+@dataclass(frozen=True)
+class Network:
+    """A net that can be written.
+
+    Args:
+        layers: named and in order.
+        twin: where each blob is in the source, to compare them.
+        fixed: layers that hold for these sizes only.
+    """
+
+    name: str
+    layers: Sequence[NewLayer]
+    twin: Twin
+    notes: Sequence[str]
+    fixed: Sequence[str]
+
+
+def build(name: str, graph: Graph, options: Options) -> Network:
+    """Say every node in Caffe's layers.
+
+    Raises:
+        UnsupportedError: all that cannot be said exactly, at once.
+    """
+    patterns.rewrite(graph)
+    builder = Builder(graph, dialect.load(str(options["dialect"])))
+    for title, tensor in graph.inputs.items():
+        _add_input(builder, title, tensor)
+    problems: dict[str, None] = {}
+    lost: set[Node] = set()
+    for node in graph.reached():
+        if node.op in ("Placeholder",) or any(t.node in lost for t in node.inputs):
+            if node.op != "Placeholder":
+                lost.add(node)
+            continue
+        try:
+            _say(builder, node)
+        except UnsupportedError as error:
+            problems[str(error)] = None
+            lost.add(node)
+    if problems:
+        raise UnsupportedError(_told(list(problems)))
+    for title, tensor in graph.outputs.items():
+        if tensor not in builder.values:
+            raise UnsupportedError(f"output {title!r}: is constant, it depends on no input")
+    outputs = [builder.values[t].blob for t in graph.outputs.values()]
+    layers = tidy(builder.layers, outputs)
+    return Network(
+        name, layers, _twin(builder, layers), [*graph.notes, *builder.notes], builder.fixed
+    )
+
+
+def _say(builder: Builder, node: Node) -> None:
+    site = Site(builder, node)
+    rules = keras_layers() if node.op == "KerasLayer" else ops()
+    kind = node.attrs["class"] if node.op == "KerasLayer" else node.op
+    if kind not in rules:
+        raise site.refusal(
+            "no rule says this op in Caffe's layers; cut the net before it with --outputs, or add "
+            "one with a plugin"
+        )
+    made = rules[kind](site)
+    values = [made] if isinstance(made, Value) else list(made)
+    for index, value in enumerate(values):
+        tensor = Tensor(node, index)
+        if value.tf_shape != tensor.shape:
+            raise site.refusal(
+                f"its value would be {list(value.tf_shape)}, not {list(tensor.shape)}: this is a "
+                "fault of the converter, please report it"
+            )
+        builder.values[tensor] = value
+
+
+def _told(problems: list[str]) -> str:
+    if len(problems) == 1:
+        return problems[0]
+    shown = "".join(f"\n  {problem}" for problem in problems[:_LISTED])
+    more = f"\n  and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
+    return f"{len(problems)} nodes cannot be said in Caffe's layers:{shown}{more}"
+
+
+def _add_input(builder: Builder, title: str, tensor: Tensor) -> None:
+    tensor.node.origin = title
+    site = Site(builder, tensor.node)
+    layout = _input_layout(builder, tensor)
+    shape = tuple(int(size or 0) for size in layout.shape)
+    message = _message("Input")
+    message.input_param.shape.add().dim.extend(shape)
+    blob = Blob(shape)
+    layer = NewLayer("Input", message, [], [blob], [], site.node.origin)
+    blob.maker = layer
+    builder.layers.append(layer)
+    builder.values[tensor] = Value(blob, layout)
+
+
+def _message(kind: str) -> Any:
+    from tfcaffe.files import schema
+
+    message = schema.load().message("LayerParameter")()
+    message.type = kind
+    return message
+
+
+def _input_layout(builder: Builder, tensor: Tensor) -> Layout:
+    """How the input lies, so that the first layer with a kernel reads it as it is."""
+    from tf2caffe import axes
+
+    shape = tensor.shape
+    rank = len(shape)
+    usual = Layout.caffe(shape)
+    if rank > 2:
+        last = Layout.channels_last((shape[0], shape[-1], *shape[1:-1]))
+        for layout in (last, usual):
+            current, layout_ = tensor, layout
+            for _ in range(_LISTED):
+                readers = builder.readers.get(current, [])
+                if not readers:
+                    break
+                node = readers[0]
+                site = Site(builder, node)
+                if node.op == "Transpose":
+                    order = [int(i) for i in site.constant(1)]
+                    layout_ = axes.transposed(layout_, order)
+                elif node.op in ("Reshape", "ExpandDims", "Squeeze"):
+                    moved = axes.reshaped(layout_, Tensor(node).shape)
+                    if moved is None:
+                        break
+                    layout_ = moved
+                elif node.attrs.get("data_format"):
+                    if axes.alike(layout_, site.image_layout(current.shape)):
+                        return layout
+                    break
+                elif Tensor(node).shape != current.shape:
+                    break
+                current = Tensor(node)
+        if rank in (4, 5):
+            return last
+    return usual
+
+
+def _twin(builder: Builder, layers: Sequence[NewLayer]) -> Twin:
+    """Which blob is which tensor that users know, in the net's order."""
+    number = {layer: i for i, layer in enumerate(layers)}
+    graph = builder.graph
+
+    def twin(node: str, output: int, tensor: Tensor) -> BlobTwin | None:
+        value = builder.values.get(tensor)
+        maker = value.blob.maker if value else None
+        if value is None or maker is None or maker not in number:
+            return None
+        return BlobTwin(maker.name, value.blob.name, node, output, value.layout, number[maker])
+
+    inputs = [twin(title, 0, tensor) for title, tensor in graph.inputs.items()]
+    marks = graph.marks or {(t.node.name, t.index): t for t in builder.values}
+    marks = {(title, 0): tensor for title, tensor in graph.inputs.items()} | marks
+    blobs: dict[tuple[str, str, int], BlobTwin] = {}
+    for (node, output), tensor in marks.items():
+        found = twin(node, output, tensor)
+        if found is not None:
+            blobs.setdefault((found.layer, found.blob, found.index), found)
+    outputs = [
+        twin(title, 0, tensor)
+        if not graph.marks
+        else next(
+            (twin(n, o, t) for (n, o), t in marks.items() if t == tensor), twin(title, 0, tensor)
+        )
+        for title, tensor in graph.outputs.items()
+    ]
+    ordered = sorted(blobs.values(), key=lambda b: b.index)
+    return Twin(tuple(t for t in inputs if t), tuple(ordered), tuple(t for t in outputs if t))

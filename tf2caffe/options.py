@@ -1,0 +1,70 @@
+"""What can be said of a network that is to become Caffe's: one type and one default each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Literal, TypedDict
+
+from tfcaffe.errors import UsageError
+
+AnyPath = str | PathLike[str]
+
+
+class Options(TypedDict, total=False):
+    """Keyword options of `tf2caffe.convert` for whole networks, named like the command's flags.
+
+    signature: of a SavedModel ("serving_default").
+    inputs, outputs: names to cut the network at: Keras layers, or tensors of a graph.
+    input_shape: TensorFlow's shape of inputs by name.
+    mean, scale, channel_order: built in before the first layer: what the Caffe net is fed then.
+    dialect: the name of a shipped dialect, or a file.
+    legacy_input: `input:` and `input_dim:` lines in the place of an Input layer.
+    fold_bn: BatchNormalization goes into the convolution before it.
+    plugin: Python files with ops or Keras layers of one's own.
+    trust: code in the model (Lambda layers) may run.
+    """
+
+    signature: str
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+    input_shape: Mapping[str, Sequence[int | None]] | None
+    mean: AnyPath | Sequence[float] | None
+    scale: float | None
+    channel_order: Literal["bgr", "rgb"] | None
+    dialect: str | AnyPath
+    legacy_input: bool
+    fold_bn: bool
+    plugin: Sequence[AnyPath]
+    trust: bool
+
+
+_DEFAULTS: Options = {
+    "signature": "serving_default",
+    "inputs": (),
+    "outputs": (),
+    "input_shape": None,
+    "mean": None,
+    "scale": None,
+    "channel_order": None,
+    "dialect": "caffe-1.0",
+    "legacy_input": False,
+    "fold_bn": False,
+    "plugin": (),
+    "trust": False,
+}
+
+
+def with_defaults(options: Options) -> Options:
+    """All options, those that were not given at their defaults.
+
+    Raises:
+        TypeError: there is no such option.
+        UsageError: one name or path where several may be given.
+    """
+    if unknown := options.keys() - _DEFAULTS.keys():
+        raise TypeError(f"unexpected keyword argument {min(unknown)!r}; see tf2caffe.Options")
+    for name in ("inputs", "outputs", "plugin"):
+        if isinstance(options.get(name), str | PathLike):
+            raise UsageError(f"{name}={options.get(name)!r}: give a list")
+    return {**_DEFAULTS, **options}

@@ -1,0 +1,51 @@
+"""Several ops that mean one thing, each found by a function of its own and replaced by one node.
+
+A pattern is given the last of its ops and the graph. If it matches, it changes that node's op,
+inputs and attributes, so that whoever reads the node reads the whole, and returns True; ops that
+nobody reads any more are not converted. Names of ops that TensorFlow does not have begin with a
+lower-case letter. Patterns of one op are tried in the order of `order`, then of their names.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from functools import cache
+
+from tf2caffe.graph import Graph, Node
+from tfcaffe.tables import table
+
+Match = Callable[[Node, Graph], bool]
+_PATTERNS: dict[str, Match] = table()
+_ROOTS: dict[str, tuple[int, tuple[str, ...]]] = {}
+
+
+def pattern(*roots: str, order: int = 0) -> Callable[[Match], Match]:
+    """Decorator: tried at nodes of these ops; a lower `order` sooner."""
+
+    def add(match: Match) -> Match:
+        name = f"{match.__module__}.{match.__name__}"
+        if name in _PATTERNS:
+            raise ValueError(f"{name} is registered twice")
+        _PATTERNS[name] = match
+        _ROOTS[name] = (order, roots)
+        return match
+
+    return add
+
+
+def rewrite(graph: Graph) -> None:
+    """Try all patterns from the inputs to the outputs; those of a lower order come first."""
+    _load()
+    for order in sorted({order for order, _ in _ROOTS.values()}):
+        here = [name for name in sorted(_PATTERNS) if _ROOTS[name][0] == order]
+        for node in list(graph.reached()):
+            while any(node.op in _ROOTS[name][1] and _PATTERNS[name](node, graph) for name in here):
+                graph.changed()
+
+
+@cache
+def _load() -> None:
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")

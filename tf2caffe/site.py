@@ -1,0 +1,345 @@
+"""What a rule is given: its node, the blobs that it reads, and ways to add Caffe layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tf2caffe import axes
+from tf2caffe.dialect import Dialect
+from tf2caffe.graph import Array, Graph, Node, Tensor
+from tfcaffe.errors import NetError, UnsupportedError
+from tfcaffe.files import schema
+from tfcaffe.files import weights as files
+from tfcaffe.layers import registry
+from tfcaffe.layout import Layout, Shape
+from tfcaffe.net import Layer
+
+Numbers = Array | Callable[[], Array]
+
+
+@dataclass(eq=False)
+class Blob:
+    """One version of a blob: what one layer writes once."""
+
+    shape: Shape
+    maker: NewLayer | None = None
+    name: str = ""
+
+
+@dataclass(eq=False)
+class NewLayer:
+    """A Caffe layer in the making.
+
+    Args:
+        message: a LayerParameter without names.
+        blobs: its weights as a caffemodel has them, read when they are written.
+        origin: the Keras layer or scope that it says, which names it.
+        hint: what it does there, for a name of its own where that needs several layers.
+        learned: whether its weights are the network's own, not a means of saying something.
+    """
+
+    type: str
+    message: Any
+    bottoms: list[Blob]
+    tops: list[Blob]
+    blobs: list[files.Blob]
+    origin: str
+    hint: str = ""
+    learned: bool = False
+    name: str = ""
+    in_place: bool = False
+
+
+@dataclass(frozen=True)
+class Value:
+    """A TensorFlow tensor as a blob, and how it lies there."""
+
+    blob: Blob
+    layout: Layout
+
+    @property
+    def shape(self) -> Shape:
+        """Caffe's shape."""
+        return self.blob.shape
+
+    @property
+    def tf_shape(self) -> Shape:
+        """TensorFlow's shape."""
+        return tuple(int(size or 0) for size in self.layout.tf_shape)
+
+    def axis_of(self, dimension: int) -> int | None:
+        """The blob's axis that holds this TensorFlow dimension and nothing else; None if none."""
+        sizes = self.layout.factors
+        dims = self.layout.dims
+        wanted = [i for i in dims[dimension] if sizes[i] != 1]
+        start = 0
+        for axis, factors in enumerate(self.layout.axes):
+            own = [i for i in range(start, start + len(factors)) if sizes[i] != 1]
+            start += len(factors)
+            if wanted and own == wanted:
+                return axis
+        if not wanted and dims[dimension]:  # of size 1: an axis of size 1, or a new one
+            (first, *_) = dims[dimension]
+            owner = [a for a, axis in enumerate(self.layout.axes) for _ in axis]
+            return owner[first] if self.shape[owner[first]] == 1 else None
+        return None
+
+    def plain(self) -> Layout:
+        """The layout with one axis per dimension that moves the fewest numbers."""
+        usual = Layout.caffe(self.tf_shape)
+        if len(self.tf_shape) in (4, 5):
+            n, *spatial, c = self.tf_shape
+            last = Layout.channels_last((n, c, *spatial))
+            if axes.alike(self.layout, last) or not axes.alike(self.layout, usual):
+                return last
+        return usual
+
+
+@dataclass
+class Builder:
+    """The net in the making.
+
+    Args:
+        values: the tensors that have been said.
+        fixed: layers that hold for these sizes of H and W only, for the file's header.
+    """
+
+    graph: Graph
+    dialect: Dialect
+    layers: list[NewLayer] = field(default_factory=list)
+    values: dict[Tensor, Value] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    fixed: list[str] = field(default_factory=list)
+    readers: Mapping[Tensor, list[Node]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.readers = self.graph.readers()
+
+
+class Site:
+    """One node that is being said in Caffe's layers."""
+
+    def __init__(self, builder: Builder, node: Node) -> None:
+        self.builder, self.node = builder, node
+        self.graph, self.dialect = builder.graph, builder.dialect
+
+    # -- what the node reads
+
+    @property
+    def attrs(self) -> Any:
+        return self.node.attrs
+
+    def is_constant(self, index: int) -> bool:
+        """Whether an input depends on no input of the net."""
+        return self.graph.is_constant(self.node.inputs[index])
+
+    def constant(self, index: int) -> Array:
+        """An input's numbers.
+
+        Raises:
+            UnsupportedError: it depends on the net's inputs.
+        """
+        if not self.is_constant(index):
+            raise self.refusal(
+                f"its input {index} is computed from the net's inputs; Caffe wants a fixed value "
+                "there"
+            )
+        return self.graph.constant(self.node.inputs[index])
+
+    def value(self, index: int = 0) -> Value:
+        """An input as a blob."""
+        tensor = self.node.inputs[index]
+        if tensor not in self.builder.values:
+            raise self.refusal(
+                f"its input {index} is a constant, which no layer of stock Caffe makes a blob of; "
+                "cut the net with --outputs, or move the constant into a layer's weights"
+            )
+        return self.builder.values[tensor]
+
+    def image(self, index: int = 0) -> Value:
+        """An input as a blob with the channels on axis 1, by the node's `data_format`."""
+        value = self.value(index)
+        return self.to(value, self.image_layout(value.tf_shape))
+
+    def image_layout(self, tf_shape: Sequence[int]) -> Layout:
+        """How a tensor of this shape lies in a blob with the channels on axis 1."""
+        if not self.channels_last:
+            return Layout.caffe(tf_shape)
+        rank = len(tf_shape)
+        order = (0, rank - 1, *range(1, rank - 1)) if rank > 2 else tuple(range(rank))
+        return Layout.channels_last(tuple(tf_shape[i] for i in order))
+
+    @property
+    def channels_last(self) -> bool:
+        """What the node's `data_format` says."""
+        return not str(self.attrs.get("data_format", "NHWC") or "NHWC").startswith("NC")
+
+    def spatial(self, numbers: Sequence[int]) -> tuple[int, ...]:
+        """Of one number for each of the tensor's dimensions, those of the spatial ones."""
+        return tuple(numbers[1:-1] if self.channels_last else numbers[2:])
+
+    # -- what it becomes
+
+    def layer(
+        self,
+        kind: str,
+        *bottoms: Value,
+        weights: Mapping[str, Numbers] | None = None,
+        caffe: Mapping[str, Numbers] | None = None,
+        hint: str = "",
+        tops: int = 1,
+        **options: Any,
+    ) -> Blob:
+        """Add a layer with one top; see `layers`."""
+        return self.layers(
+            kind, *bottoms, weights=weights, caffe=caffe, hint=hint, tops=tops, **options
+        )[0]
+
+    def layers(
+        self,
+        kind: str,
+        *bottoms: Value,
+        weights: Mapping[str, Numbers] | None = None,
+        caffe: Mapping[str, Numbers] | None = None,
+        hint: str = "",
+        tops: int = 1,
+        **options: Any,
+    ) -> list[Blob]:
+        """Add a layer; gives its tops.
+
+        Args:
+            kind: Caffe's type.
+            weights: the numbers of its blobs by role, as TensorFlow lays them (or who gives them).
+            caffe: those that are given as Caffe lays them.
+            hint: what it does, where a node needs several layers.
+            options: fields of the type's own parameter message.
+
+        Raises:
+            UnsupportedError: the dialect has no such type, or Caffe refuses the layer.
+        """
+        family = registry()[kind]
+        self.dialect.check(kind, options, self.node)
+        message = schema.load().message("LayerParameter")()
+        message.type = kind
+        message.name = self.node.origin or self.node.name
+        _set(getattr(message, family.field) if family.field else message, options)
+        names = [f"t{i}" for i in range(tops)]
+        layer = Layer(message.name, kind, tuple("b" * len(bottoms)), tuple(names), message)
+        try:
+            family.check(layer)
+            shapes = family.shapes(layer, [value.shape for value in bottoms])
+            params = family.params(layer, [value.layout for value in bottoms])
+        except NetError as error:
+            raise self.refusal(f"Caffe refuses what it would be: {error}") from error
+        blobs = [
+            _weights(param.shape, param.layout.to_caffe, (weights or {}), (caffe or {}), param.role)
+            for param in params
+        ]
+        made = [Blob(tuple(shape)) for shape in shapes]
+        new = NewLayer(kind, message, [v.blob for v in bottoms], made, blobs, message.name, hint)
+        new.learned = bool(weights)
+        for blob in made:
+            blob.maker = new
+        self.builder.layers.append(new)
+        return made
+
+    def like(self, blob: Blob, value: Value) -> Value:
+        """A blob that lies as another does."""
+        return Value(blob, value.layout)
+
+    def image_of(self, blob: Blob) -> Value:
+        """A blob with the channels on axis 1, by the node's `data_format`."""
+        layout = Layout.channels_last(blob.shape) if self.channels_last else None
+        return Value(blob, layout or Layout.caffe(blob.shape))
+
+    def to(self, value: Value, want: Layout) -> Value:
+        """The same tensor in another layout: nothing, a Reshape, or layers that move numbers."""
+        if value.layout == want:
+            return value
+        if not axes.alike(value.layout, want):
+            return self._moved(value, want)
+        shape = tuple(int(size or 0) for size in want.shape)
+        if shape == value.shape:
+            return Value(value.blob, want)
+        return Value(self.reshape(value, shape).blob, want)
+
+    def reshape(self, value: Value, shape: Sequence[int]) -> Value:
+        """The blob's numbers in another shape of Caffe's, the layout as Caffe has it."""
+        dims = [0 if i < 1 and shape[0] == value.shape[0] else s for i, s in enumerate(shape)]
+        top = self.layer("Reshape", value, hint="reshape", shape={"dim": dims})
+        return Value(top, Layout.caffe(top.shape))
+
+    def _moved(self, value: Value, want: Layout) -> Value:
+        from tf2caffe.moving import moved
+
+        return moved(self, value, want)
+
+    def power(
+        self,
+        value: Value,
+        scale: float = 1.0,
+        shift: float = 0.0,
+        power: float = 1.0,
+        hint: str = "",
+    ) -> Value:
+        """(shift + scale · x) ^ power."""
+        top = self.layer(
+            "Power", value, hint=hint or "power", scale=scale, shift=shift, power=power
+        )
+        return self.like(top, value)
+
+    def product(self, a: Value, b: Value, hint: str = "") -> Value:
+        """a · b, both lying alike."""
+        return self.like(self.layer("Eltwise", a, b, hint=hint or "prod", operation="PROD"), a)
+
+    def sum(self, a: Value, b: Value, hint: str = "") -> Value:
+        """a + b, both lying alike."""
+        return self.like(self.layer("Eltwise", a, b, hint=hint or "sum", operation="SUM"), a)
+
+    def difference(self, a: Value, b: Value, hint: str = "") -> Value:
+        """a - b, both lying alike."""
+        top = self.layer("Eltwise", a, b, hint=hint or "sub", operation="SUM", coeff=[1.0, -1.0])
+        return self.like(top, a)
+
+    def refusal(self, reason: str) -> UnsupportedError:
+        """What to raise where the node cannot be said exactly."""
+        return UnsupportedError(f"{self.node}: {reason}")
+
+
+def _set(message: Any, options: Mapping[str, Any]) -> None:
+    """Set fields; those that have the schema's default value stay unsaid."""
+    for name, value in options.items():
+        field_ = message.DESCRIPTOR.fields_by_name[name]
+        if isinstance(value, Mapping):
+            _set(getattr(message, name), value)
+        elif hasattr(getattr(message, name), "extend"):  # a repeated field
+            getattr(message, name).extend(value if isinstance(value, list | tuple) else [value])
+        elif field_.enum_type is not None:
+            setattr(message, name, field_.enum_type.values_by_name[value].number)
+        else:
+            default = getattr(message, name)
+            setattr(message, name, value)
+            if getattr(message, name) == default:
+                message.ClearField(name)
+
+
+def _weights(
+    shape: Shape,
+    to_caffe: Callable[[Array], Array],
+    weights: Mapping[str, Numbers],
+    caffe: Mapping[str, Numbers],
+    role: str,
+) -> files.Blob:
+    def read() -> Array:
+        if not role:
+            return np.ones(shape, np.float32)  # BatchNorm's factor
+        given = caffe.get(role, weights.get(role))
+        array = np.asarray(given() if callable(given) else given, np.float32)
+        laid = array if role in caffe else to_caffe(array)
+        return np.ascontiguousarray(laid).reshape(shape)
+
+    return files.Blob(shape, read)

@@ -1,0 +1,55 @@
+"""What a network can be read from; each kind is a module with `takes` and `open_source`."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from tf2caffe.graph import Graph
+from tf2caffe.options import Options
+from tfcaffe.errors import UsageError
+
+
+@dataclass
+class Source:
+    """A network that was read.
+
+    Args:
+        kind: what it is, for messages.
+        name: what the net is called.
+        graph: what it computes.
+        keras: the Keras model, where there is one.
+        files: what was read, to ask at the end whether it is as it was.
+    """
+
+    kind: str
+    name: str
+    graph: Graph
+    keras: Any = None
+    files: Sequence[Path] = ()
+    notes: list[str] = field(default_factory=list)
+
+
+def open_source(source: Any, options: Options) -> Source:
+    """The network in a file or folder, or in a Keras model in memory.
+
+    Raises:
+        UsageError: it is of no kind that is known.
+        FileFormatError: it is damaged.
+    """
+    for info in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{info.name}")
+        if module.takes(source):
+            found: Source = module.open_source(source, options)
+            return found
+    if isinstance(source, str | PathLike) and not Path(source).exists():
+        raise UsageError(f"{source}: there is no such file")
+    raise UsageError(
+        f"{source}: is no network that is known: give a .keras file, a whole model in Keras's .h5, "
+        "a SavedModel's folder, a frozen graph (.pb), or a checkpoint with its .meta file"
+    )

@@ -1,0 +1,138 @@
+"""The net as a person would have written it: nothing spare, in place, with names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from tf2caffe.site import Blob, NewLayer
+from tfcaffe.errors import ConversionError
+from tfcaffe.layers import registry
+from tfcaffe.names import unescape
+
+_NOT_IN_PLACE = frozenset({"Eltwise", "MVN", "Softmax"})  # right in Caffe, not with every reader
+
+
+def tidy(layers: Sequence[NewLayer], outputs: Iterable[Blob]) -> list[NewLayer]:
+    """The layers that outputs need, named, in place where that is right for every reader."""
+    kept = _merge_powers(_needed(layers, outputs), outputs)
+    _in_place(kept, outputs)
+    _name(kept)
+    return kept
+
+
+def _needed(layers: Sequence[NewLayer], outputs: Iterable[Blob]) -> list[NewLayer]:
+    wanted = set(outputs)
+    kept = []
+    for layer in reversed(layers):
+        if layer.type == "Input" or not wanted.isdisjoint(layer.tops):
+            wanted.update(layer.bottoms)
+            kept.append(layer)
+    return kept[::-1]
+
+
+def readers(layers: Iterable[NewLayer]) -> dict[Blob, list[NewLayer]]:
+    """Who reads each blob; twice if as two bottoms."""
+    found: dict[Blob, list[NewLayer]] = {}
+    for layer in layers:
+        for blob in layer.bottoms:
+            found.setdefault(blob, []).append(layer)
+    return found
+
+
+def _merge_powers(layers: list[NewLayer], outputs: Iterable[Blob]) -> list[NewLayer]:
+    """Two Powers in a row, the first with power 1, are one."""
+    fixed, read = set(outputs), readers(layers)
+    gone = set()
+    for layer in layers:
+        if layer.type != "Power":
+            continue
+        before = layer.bottoms[0].maker
+        while (
+            before is not None
+            and before.type == "Power"
+            and before not in gone
+            and before.message.power_param.power == 1
+            and len(read[before.tops[0]]) == 1
+            and before.tops[0] not in fixed
+        ):
+            one, two = before.message.power_param, layer.message.power_param
+            scale, shift = two.scale * one.scale, two.shift + two.scale * one.shift
+            two.ClearField("scale")
+            two.ClearField("shift")
+            if scale != 1:
+                two.scale = scale
+            if shift != 0:
+                two.shift = shift
+            gone.add(before)
+            layer.bottoms = before.bottoms
+            read[before.bottoms[0]] = [
+                layer if reader is before else reader for reader in read[before.bottoms[0]]
+            ]
+            before = layer.bottoms[0].maker
+    return [layer for layer in layers if layer not in gone]
+
+
+def _in_place(layers: Sequence[NewLayer], outputs: Iterable[Blob]) -> None:
+    """A layer writes where it reads if nobody else reads that, and it is no input or output."""
+    fixed, read = set(outputs), readers(layers)
+    for layer in layers:
+        blob = layer.bottoms[0] if len(layer.bottoms) == 1 == len(layer.tops) else None
+        layer.in_place = (
+            blob is not None
+            and layer.type not in _NOT_IN_PLACE
+            and registry()[layer.type].in_place
+            and len(read[blob]) == 1
+            and blob not in fixed
+            and blob.maker is not None
+            and blob.maker.type != "Input"
+        )
+
+
+def _name(layers: Sequence[NewLayer]) -> None:
+    """The layer with the Keras layer's weights bears its name, its helpers `name_what`.
+
+    Blobs are called after the layer that makes them.
+    """
+    groups: dict[str, list[NewLayer]] = {}
+    for layer in layers:
+        groups.setdefault(layer.origin, []).append(layer)
+    taken = {_plain(origin) for origin in groups}
+    for origin, group in groups.items():
+        main = _main(group)
+        counts: Counter[str] = Counter()
+        for layer in group:
+            if layer is main:
+                layer.name = _plain(origin)
+                continue
+            hint = layer.hint or layer.type.lower()
+            while not layer.name or layer.name in taken:
+                counts[hint] += 1
+                number = str(counts[hint]) if counts[hint] > 1 else ""
+                layer.name = f"{_plain(origin)}_{hint}{number}"
+            taken.add(layer.name)
+    for layer in layers:
+        layer.message.name = layer.name
+        for i, top in enumerate(layer.tops):
+            top.name = layer.name if i == 0 else f"{layer.name}_{i}"
+            if layer.in_place:
+                top.name = layer.bottoms[0].name
+        del layer.message.bottom[:], layer.message.top[:]
+        layer.message.bottom.extend(blob.name for blob in layer.bottoms)
+        layer.message.top.extend(blob.name for blob in layer.tops)
+
+
+def _main(group: Sequence[NewLayer]) -> NewLayer:
+    for layer in group:
+        if layer.learned:
+            return layer
+    last = [layer for layer in group if not layer.in_place]
+    return last[-1] if last else group[0]
+
+
+def _plain(name: str) -> str:
+    """Caffe's name of a layer that `caffe2tf` wrote; any other as it is."""
+    try:
+        return unescape(name)
+    except ConversionError:
+        return name
