@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from tf2caffe import dialect, patterns
+from tf2caffe.dialect import Dialect
 from tf2caffe.graph import Graph, Node, Tensor
 from tf2caffe.ops import keras_layers, ops
 from tf2caffe.options import Options
 from tf2caffe.site import Blob, Builder, NewLayer, Site, Value
 from tf2caffe.tidy import tidy
 from tfcaffe.errors import UnsupportedError
+from tfcaffe.layers import registry
 from tfcaffe.layout import Layout
 from tfcaffe.twin import BlobTwin, Twin
+from tfcaffe.variables.base import some
 
 _PASSED = frozenset({"Transpose", "Pad", "PadV2", "Sub", "AddV2", "Mul", "RealDiv", "BiasAdd"})
 _LISTED = 20  # problems that one message names
@@ -66,9 +69,42 @@ def build(name: str, graph: Graph, options: Options) -> Network:
             raise UnsupportedError(f"output {title!r}: is constant, it depends on no input")
     outputs = [builder.values[t].blob for t in graph.outputs.values()]
     layers = tidy(builder.layers, outputs)
+    builder.notes += _portability(builder.dialect, layers)
+    _check_names(builder.dialect, layers)
     return Network(
         name, layers, _twin(builder, layers), [*graph.notes, *builder.notes], builder.fixed
     )
+
+
+def _portability(written: Dialect, layers: Sequence[NewLayer]) -> list[str]:
+    """Which layers not all of the readers take that the dialect `portable` is for."""
+    portable = dialect.load("portable")
+    if written.eps == portable.eps:
+        return []
+    faults: dict[str, list[str]] = {}
+    for layer in layers:
+        field = registry()[layer.type].field
+        own = getattr(layer.message, field) if field else None
+        for fault in dialect.faults_of(portable, layer.type, len(layer.bottoms), own):
+            faults.setdefault(fault, []).append(layer.name)
+    if not faults:
+        return []
+    told = "; ".join(f"{fault}: {some(names)}" for fault, names in faults.items())
+    return [f"not every reader of Caffe's files takes these layers right ({told})"]
+
+
+def _check_names(written: Dialect, layers: Sequence[NewLayer]) -> None:
+    """Refuse names that the dialect's reader would cut.
+
+    Raises:
+        UnsupportedError: the first such name.
+    """
+    long = [la.name for la in layers if written.longest and len(la.name) > written.longest]
+    if long:
+        raise UnsupportedError(
+            f"layer {long[0]!r}: its name has {len(long[0])} characters, the dialect "
+            f"{written.name} takes {written.longest}; rename the Keras layer"
+        )
 
 
 def _say(builder: Builder, node: Node) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tf2caffe import axes
-from tf2caffe.dialect import Dialect
+from tf2caffe.dialect import Dialect, faults_of
 from tf2caffe.graph import Array, Graph, Node, Tensor
 from tfcaffe.errors import NetError, UnsupportedError
 from tfcaffe.files import schema
@@ -222,11 +222,16 @@ class Site:
             UnsupportedError: the dialect has no such type, or Caffe refuses the layer.
         """
         family = registry()[kind]
-        self.dialect.check(kind, options, self.node)
         message = schema.load().message("LayerParameter")()
         message.type = kind
         message.name = self.node.origin or self.node.name
-        _set(getattr(message, family.field) if family.field else message, options)
+        own = getattr(message, family.field) if family.field else None
+        _set(message if own is None else own, options)
+        if faults := faults_of(self.dialect, kind, len(bottoms), own):
+            raise self.refusal(
+                f"is said by {faults[0]}, which the dialect {self.dialect.name} does not have; "
+                "choose another --dialect, cut the net with --outputs, or change the layer"
+            )
         names = [f"t{i}" for i in range(tops)]
         layer = Layer(message.name, kind, tuple("b" * len(bottoms)), tuple(names), message)
         try:

@@ -62,7 +62,12 @@ def normalised(
     beta: Numbers | None,
     eps: float,
 ) -> Value:
-    """BatchNorm and, right behind it, its Scale."""
+    """BatchNorm and, right behind it, its Scale.
+
+    A dialect may want one eps for all; then the variance takes the difference.
+    """
+    if site.dialect.eps is not None and site.dialect.eps != eps:
+        variance, eps = _moved(variance, eps - site.dialect.eps), site.dialect.eps
     top = site.layer(
         "BatchNorm",
         x,
@@ -84,3 +89,8 @@ def normalised(
         bias_term=True,
     )
     return site.like(scale, x)
+
+
+def _moved(variance: Numbers, difference: float) -> Numbers:
+    """The variance with an eps in it that no field says."""
+    return lambda: (variance() if callable(variance) else variance).astype(float) + difference
