@@ -40,6 +40,7 @@ def written(source: Any, folder: Path, **options: Any) -> Written:
     opened = open_source(source, given)
     network = build(opened.name, opened.graph, given)
     text, model = folder / "net.prototxt", folder / "net.caffemodel"
+    model.unlink(missing_ok=True)
     write(network, text, model, ["a test"])
     return Written(network, text, model)
 
