@@ -224,4 +224,9 @@ def _twin(builder: Builder, layers: Sequence[NewLayer]) -> Twin:
         for title, tensor in graph.outputs.items()
     ]
     ordered = sorted(blobs.values(), key=lambda b: b.index)
-    return Twin(tuple(t for t in inputs if t), tuple(ordered), tuple(t for t in outputs if t))
+    return Twin(
+        tuple(t for t in inputs if t),
+        tuple(ordered),
+        tuple(t for t in outputs if t),
+        of_source=True,
+    )

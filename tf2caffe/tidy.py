@@ -123,11 +123,8 @@ def _name(layers: Sequence[NewLayer]) -> None:
 
 
 def _main(group: Sequence[NewLayer]) -> NewLayer:
-    for layer in group:
-        if layer.learned:
-            return layer
-    last = [layer for layer in group if not layer.in_place]
-    return last[-1] if last else group[0]
+    """The first layer with weights of the network's own; where none has, the last."""
+    return next((layer for layer in group if layer.learned), group[-1])
 
 
 def _plain(name: str) -> str:

@@ -50,11 +50,14 @@ class Twin:
             the layer that reads it takes it over, `blobs` lacks the blob.
         blobs: all that both sides have, in the net's order.
         outputs: the model's outputs in order, as they lie there.
+        of_source: whether the Caffe net was made of the model, and not the model of the net: then
+            the nodes bear the model's own names.
     """
 
     inputs: tuple[BlobTwin, ...]
     blobs: tuple[BlobTwin, ...]
     outputs: tuple[BlobTwin, ...]
+    of_source: bool = False
 
     def to_json(self, **more: Any) -> str:
         """The record as text; `more` are facts for people (versions, the source)."""
@@ -65,6 +68,7 @@ class Twin:
                 "inputs": [_blob_to_json(blob) for blob in self.inputs],
                 "blobs": [_blob_to_json(blob) for blob in self.blobs],
                 "outputs": [_blob_to_json(blob) for blob in self.outputs],
+                **({"of_source": True} if self.of_source else {}),
             },
             ensure_ascii=False,
             indent=1,
@@ -88,6 +92,7 @@ class Twin:
                 tuple(_blob_from_json(blob) for blob in data["inputs"]),
                 tuple(_blob_from_json(blob) for blob in data["blobs"]),
                 tuple(_blob_from_json(blob) for blob in data["outputs"]),
+                data.get("of_source") is True,
             )
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise FileFormatError(f"{path}: its record {MEMBER} is damaged: {error}") from error

@@ -63,6 +63,34 @@ def from_outside(twin: Twin, model: Model) -> Twin:
     return Twin(inputs, blobs, outputs)
 
 
+def from_source(twin: Twin, model: Model) -> Twin:
+    """The record of the model that a net was made of, in the model's own names.
+
+    Raises:
+        UsageError: it is another model.
+    """
+    names = {fed.node: _input_name(fed.node, model) for fed in twin.inputs}
+    if len(twin.inputs) == 1 == len(model.inputs):
+        names = {twin.inputs[0].node: model.inputs[0]}
+    inputs = tuple(replace(fed, node=names[fed.node]) for fed in twin.inputs)
+    blobs = tuple(replace(blob, node=names.get(blob.node, blob.node)) for blob in twin.blobs)
+    ends = twin.outputs
+    if len(ends) == 1 == len(model.outputs) and not model.has((ends[0].node, ends[0].output)):
+        node, output = model.outputs[0]  # exported under another name
+        ends = (replace(ends[0], node=node, output=output),)
+    outputs = tuple(out for out in ends if model.has((out.node, out.output)))
+    if {fed.node for fed in inputs} != set(model.inputs) or len(outputs) != len(twin.outputs):
+        raise UsageError(
+            f"{model.name}: is not the model that the net was made of: that has the inputs "
+            f"{', '.join(fed.node for fed in twin.inputs)} and the outputs "
+            f"{', '.join(out.node for out in twin.outputs)}"
+        )
+    seen = blobs if model.sees_inside else ()
+    return Twin(
+        inputs, tuple(b for b in seen if model.has((b.node, b.output))), outputs, of_source=True
+    )
+
+
 def _input_name(name: str, model: Model) -> str:
     """An input's own name, or the Python name that TensorFlow's functions turn it into."""
     return name if name in model.inputs else _NO_PYTHON.sub("_", name)

@@ -50,7 +50,7 @@ def read_record(path: Path) -> Twin | None:
         file = path / ASSETS / MEMBER
         return _record(file.read_bytes(), path) if file.is_file() else None
     if path.suffix == ".pb":
-        return _record_in_graph(path)
+        return _record_in_message(path)
     if not is_zipfile(path):
         return None
     try:
@@ -62,6 +62,11 @@ def read_record(path: Path) -> Twin | None:
             return _record(archive.read(MEMBER), path)
     except (BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
         raise FileFormatError(f"{path}: is a damaged .keras file: {error}") from error
+
+
+def record_beside(weights: Path) -> Twin | None:
+    """What a caffemodel says of the model that it was made of, if anything."""
+    return _record_in_message(weights) if weights.suffix == ".caffemodel" else None
 
 
 def open_model(model: Any, *, recorded: bool) -> Model:
@@ -104,8 +109,8 @@ def _no_model(path: Path) -> str:
     return ""
 
 
-def _record_in_graph(path: Path) -> Twin | None:
-    """What stands in a frozen graph's file besides its nodes."""
+def _record_in_message(path: Path) -> Twin | None:
+    """What stands in a frozen graph's file, or a caffemodel, besides what others read."""
     if not path.is_file() or not path.stat().st_size:
         return None
     _, data = map_file(path)

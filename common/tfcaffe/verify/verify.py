@@ -23,7 +23,7 @@ from tfcaffe.verify.caffe_side import State
 from tfcaffe.verify.compare import Array
 from tfcaffe.verify.job import Job, Watch, is_preprocessed
 from tfcaffe.verify.match import check_shapes, match
-from tfcaffe.verify.opening import read_record
+from tfcaffe.verify.opening import read_record, record_beside
 from tfcaffe.verify.options import AnyPath, Options, with_defaults
 from tfcaffe.verify.report import Report
 
@@ -68,6 +68,9 @@ def prepare(
     record = given["record"]
     if isinstance(model, str | PathLike):
         record = record or read_record(Path(model))
+    path = weights.path if isinstance(weights, Weights) else weights
+    if record is None and path is not None:
+        record = record_beside(Path(path))
     read = _read(net, weights, given)
     run, reasons = reference_net.derive(read, str(net), record, given["phase"])
     numbers = None if record is None else match(run, record, _name(model))
