@@ -166,14 +166,14 @@ def _opencv(model: Any, net: Any, fed: Any) -> float | str:
             run = running.run(net.prototxt, net.caffemodel, fed)
     except ConversionError as error:
         return str(error).splitlines()[0]
-    found = next(iter(run.blobs[name] for name in run.outputs))
+    found = next(iter(run.blobs()[name] for name in run.outputs))
     return float(np.abs(found.reshape(wanted.shape) - wanted).max() / np.abs(wanted).max())
 
 
 def table(results: list[dict[str, Any]]) -> str:
     """The results for people."""
     lines = [
-        "| net | layers | blobs | logits | worst blob | one pixel | OpenCV | portable | in OpenCV |",
+        "| net | layers | blobs | logits | worst | one pixel | OpenCV | portable | in OpenCV |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for r in results:
