@@ -1,17 +1,159 @@
-"""Blobs whose axes must really change places: stock Caffe has no Permute layer."""
+"""Blobs whose axes must really change places: stock Caffe has no Permute layer.
+
+Every step makes [P, A, B, S] of a blob's memory into [P, B, A, S], exactly, in one of three ways:
+slices of the smaller one of A and B, joined again; a Convolution or a Deconvolution with a one-hot
+kernel. Several steps make any order.
+"""
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Iterator, Sequence
+from math import prod
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from tf2caffe import axes
 from tfcaffe.layout import Layout
 
 if TYPE_CHECKING:
-    from tf2caffe.site import Site, Value
+    from tf2caffe.site import Blob, Site, Value
+
+Step = tuple[int, int, int]  # runs from .. to before .. change places with those to before ..
+Order = tuple[int, ...]
+
+_PIECES = 8  # as many slices are less than a layer with a kernel
+_MOST = 1 << 28  # multiply-adds for what computes nothing
 
 
 def moved(site: Site, value: Value, want: Layout) -> Value:
-    """The same tensor with its numbers in the order that `want` has."""
+    """The same tensor with its numbers in the order that `want` has.
+
+    Raises:
+        UnsupportedError: that takes too much work.
+    """
     found = axes.moves(value.layout, want)
-    raise site.refusal(f"its axes must change places ({found}), which is not built yet")
+    if found is None:  # no common factors: both have them in common with TensorFlow's own order
+        return site.to(site.to(value, Layout.caffe(value.tf_shape)), want)
+    sizes, target = found
+    cost, steps = _cheapest(sizes, tuple(target))
+    if cost > _MOST:
+        raise site.refusal(
+            f"axes of {prod(sizes)} numbers would have to change places, for which stock Caffe has "
+            f"no layer, and by convolutions it would take {cost} multiply-adds; keep the order of "
+            "the dimensions there, cut the net before it with --outputs, or use a dialect with "
+            "Permute"
+        )
+    for start, middle, end in steps:
+        p, a, b, s = (
+            prod(part)
+            for part in (sizes[:start], sizes[start:middle], sizes[middle:end], sizes[end:])
+        )
+        value = _swapped(site, value, p, a, b, s)
+        sizes = [*sizes[:start], *sizes[middle:end], *sizes[start:middle], *sizes[end:]]
+    return _shaped(site, value, [int(size or 0) for size in want.shape], want)
+
+
+def _cheapest(sizes: Sequence[int], target: Order) -> tuple[int, list[Step]]:
+    """The steps of least work that bring the runs into an order."""
+    start = tuple(range(len(sizes)))
+    best: dict[Order, tuple[int, Order, Step | None]] = {start: (0, start, None)}
+    queue = [(0, start)]
+    while queue:
+        cost, order = heapq.heappop(queue)
+        if order == target:
+            break
+        for step in _steps(len(order)):
+            i, j, k = step
+            after = (*order[:i], *order[j:k], *order[i:j], *order[k:])
+            a, b = (prod(sizes[r] for r in part) for part in (order[i:j], order[j:k]))
+            total = cost + prod(sizes) * _work(min(a, b))
+            if after not in best or total < best[after][0]:
+                best[after] = (total, order, step)
+                heapq.heappush(queue, (total, after))
+    steps: list[Step] = []
+    order = target
+    while (made := best[order])[2] is not None:
+        steps.append(made[2])
+        order = made[1]
+    return best[target][0], steps[::-1]
+
+
+def _steps(count: int) -> Iterator[Step]:
+    for i in range(count):
+        for j in range(i + 1, count):
+            for k in range(j + 1, count + 1):
+                yield i, j, k
+
+
+def _work(pieces: int) -> int:
+    return 2 if pieces <= _PIECES else pieces
+
+
+def _swapped(site: Site, value: Value, p: int, a: int, b: int, s: int) -> Value:
+    """[p, a, b, s] in memory becomes [p, b, a, s]; the blob's shape is whatever suits."""
+    if min(a, b) <= _PIECES:
+        return _by_slices(site, value, p, a, b, s)
+    kernel = np.eye(min(a, b), dtype=np.float32)
+    dilation = {"dilation": s} if s > 1 else {}
+    if b <= a:  # output b is every s-th number of a row of b·s
+        top = _one_hot(
+            site,
+            _shaped(site, value, (p, 1, a, b * s)),
+            "Convolution",
+            kernel.reshape(b, 1, 1, b),
+            num_output=b,
+            kernel_h=1,
+            kernel_w=b,
+            **dilation,
+        )
+    else:  # channel a goes to the numbers from a·s on
+        top = _one_hot(
+            site,
+            _shaped(site, value, (p, a, b, s)),
+            "Deconvolution",
+            kernel.reshape(a, 1, 1, a),
+            num_output=1,
+            kernel_h=1,
+            kernel_w=a,
+            stride=1,
+            **dilation,
+        )
+    return _plain(top)
+
+
+def _one_hot(site: Site, value: Value, kind: str, kernel: np.ndarray, **options: int) -> Blob:
+    return site.layer(
+        kind, value, caffe={"weights": kernel}, hint="permute", bias_term=False, **options
+    )
+
+
+def _by_slices(site: Site, value: Value, p: int, a: int, b: int, s: int) -> Value:
+    """Slices along one axis, joined along the one that comes to lie outside of it or inside."""
+    value = _shaped(site, value, (p, a, b, s))
+    axis, joined = (2, 1) if b <= a else (1, 3)
+    count = min(a, b)
+    pieces = site.layers(
+        "Slice",
+        value,
+        hint="slice",
+        tops=count,
+        axis=axis,
+        slice_point=list(range(1, count)),
+    )
+    return _plain(site.layer("Concat", *map(_plain, pieces), hint="permute", axis=joined))
+
+
+def _plain(blob: Blob) -> Value:
+    from tf2caffe.site import Value
+
+    return Value(blob, Layout.caffe(blob.shape))
+
+
+def _shaped(site: Site, value: Value, shape: Sequence[int], layout: Layout | None = None) -> Value:
+    """The blob's numbers as they lie, in another shape."""
+    from tf2caffe.site import Value
+
+    blob = value.blob if value.shape == tuple(shape) else site.reshape(value, shape).blob
+    return Value(blob, layout or Layout.caffe(shape))

@@ -274,7 +274,7 @@ class Site:
 
     def reshape(self, value: Value, shape: Sequence[int]) -> Value:
         """The blob's numbers in another shape of Caffe's, the layout as Caffe has it."""
-        dims = [0 if i < 1 and shape[0] == value.shape[0] else s for i, s in enumerate(shape)]
+        dims = [0 if shape[0] == value.shape[0] else -1, *shape[1:]]  # the batch stays free
         top = self.layer("Reshape", value, hint="reshape", shape={"dim": dims})
         return Value(top, Layout.caffe(top.shape))
 
