@@ -166,7 +166,7 @@ def _opencv(model: Any, net: Any, fed: Any) -> float | str:
             run = running.run(net.prototxt, net.caffemodel, fed)
     except ConversionError as error:
         return str(error).splitlines()[0]
-    found = next(iter(run.blobs()[name] for name in run.outputs))
+    found = run.layers[-1].arrays[0]
     return float(np.abs(found.reshape(wanted.shape) - wanted).max() / np.abs(wanted).max())
 
 
