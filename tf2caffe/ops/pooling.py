@@ -95,23 +95,3 @@ def _corrected(
         num_axes=2,
     )
     return site.like(top, y)
-
-
-@op("Mean", "Max")
-def reduced(site: Site) -> Value:
-    """Over all spatial dimensions: global pooling."""
-    x = site.value(0)
-    rank = len(x.tf_shape)
-    over = sorted(int(a) % rank for a in np.atleast_1d(site.constant(1)))
-    if rank != 4 or over not in ([1, 2], [2, 3]):
-        raise site.refusal(f"reduces the dimensions {over} of {rank}")
-    last = over == [1, 2]
-    order = (0, 3, 1, 2) if last else (0, 1, 2, 3)
-    shape = tuple(x.tf_shape[i] for i in order)
-    x = site.to(x, Layout.channels_last(shape) if last else Layout.caffe(shape))
-    kind = _kind(site.node.op == "Mean")
-    top = site.layer("Pooling", x, hint="pool", pool=kind, global_pooling=True)
-    kept = (0, 2, 3, 1) if last else (0, 1, 2, 3)
-    if site.attrs.get("keep_dims"):
-        return Value(top, Layout(tuple((s,) for s in top.shape), tuple((i,) for i in kept)))
-    return Value(top, Layout(tuple((s,) for s in top.shape), ((0,), (1, 2, 3))))

@@ -1,0 +1,191 @@
+"""Mean, sum, largest, smallest and product over any dimensions, and where the largest is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from tf2caffe import axes, windows
+from tf2caffe.factors import alone, axes_of, of_dimensions, shrunk
+from tf2caffe.ops import op
+from tf2caffe.site import Site, Value
+from tfcaffe.layout import Layout
+
+_KINDS = {"Mean": "mean", "Sum": "sum", "Max": "max", "Min": "min", "Prod": "prod"}
+
+
+@op(*_KINDS)
+def reduced(site: Site) -> Value:
+    """Over the dimensions that the second input names."""
+    x = site.value()
+    rank = len(x.tf_shape)
+    over = sorted({int(a) % rank for a in np.atleast_1d(site.constant(1))})
+    x = reduce(site, x, over, _KINDS[site.node.op])
+    return x if site.attrs.get("keep_dims") else _without(x, over)
+
+
+@op("ArgMax", "ArgMin")
+def argmax(site: Site) -> Value:
+    """ArgMax along an axis; its numbers are whole, in float."""
+    x = site.value()
+    dimension = int(site.constant(1)) % len(x.tf_shape)
+    if x.axis_of(dimension) is None:
+        x = site.to(x, x.plain())
+    axis = x.axis_of(dimension)
+    assert axis is not None
+    name = site.node.op.lower()
+    if name == "argmin":
+        x = site.power(x, scale=-1.0, hint="neg")
+    site.builder.notes.append(
+        f"{site.node}: of equal numbers Caffe's ArgMax takes the last, TensorFlow the first"
+    )
+    top = site.layer("ArgMax", x, hint=name, axis=axis)
+    return _without(Value(top, shrunk(x.layout, of_dimensions(x.layout, [dimension]))), [dimension])
+
+
+@op("TopKV2", "TopK")
+def top_k(site: Site) -> Value:
+    """Refused: Caffe's ArgMax gives either values or places, and orders equal ones otherwise."""
+    raise site.refusal(
+        "stock Caffe has no layer that gives the k largest values and their places; cut the net "
+        "before it with --outputs"
+    )
+
+
+def _without(x: Value, over: Sequence[int]) -> Value:
+    """A value without some dimensions of size 1."""
+    shape = [size for d, size in enumerate(x.tf_shape) if d not in over]
+    layout = axes.reshaped(x.layout, shape)
+    assert layout is not None
+    return Value(x.blob, layout)
+
+
+def reduce(site: Site, x: Value, over: Sequence[int], kind: str) -> Value:
+    """The value with these dimensions of size 1.
+
+    Args:
+        kind: mean, sum, max, min or prod.
+    """
+    gone = of_dimensions(x.layout, over)
+    if not gone:
+        return x
+    if kind == "min":
+        turned = reduce(site, site.power(x, scale=-1.0, hint="neg"), over, "max")
+        return site.power(turned, scale=-1.0, hint="neg")
+    x = alone(site, x, gone)
+    y = Value(x.blob, Layout.caffe(x.shape))
+    sizes = list(x.shape)
+    left = axes_of(x.layout, gone)
+    spatial = [a for a in left if a in (2, 3)]
+    if len(sizes) == 4 and spatial and kind != "prod":
+        y = _pooled(site, y, kind, spatial)
+        sizes = list(y.shape)
+        left = [a for a in left if a not in spatial]
+    while left:
+        run = _run(left, sizes)
+        left = [a for a in left if a not in run]
+        y = _over_run(site, _view(site, y, sizes), run, kind)
+        sizes = [1 if a in run else size for a, size in enumerate(sizes)]
+    return Value(_view(site, y, sizes).blob, shrunk(x.layout, gone))
+
+
+def _run(left: Sequence[int], sizes: Sequence[int]) -> range:
+    """The first of these axes and those that follow it, axes of size 1 among them."""
+    end = left[0] + 1
+    while end < len(sizes) and (end in left or sizes[end] == 1):
+        end += 1
+    return range(left[0], end)
+
+
+def _over_run(site: Site, y: Value, run: range, kind: str) -> Value:
+    """Over neighbouring axes; the shape of what comes is anything with these numbers."""
+    shape = y.shape
+    length = prod(shape[a] for a in run)
+    if kind in ("mean", "sum") and run.start > 0:
+        if len(shape) > 2 and shape[1] == length and run.start == 1:
+            return weighted(site, y, 1, _share(kind, length), kind)
+        if run.stop == len(shape) and site.dialect.allows("InnerProduct", axis=run.start):
+            return weighted(site, y, 1, _share(kind, length), kind, axis=run.start)
+    inner = prod(shape[run.stop :])
+    outer = [shape[0], prod(shape[1 : run.start])] if run.start else [1, 1]
+    y = _view(site, y, [*outer, length, inner])
+    return _multiplied(site, y) if kind == "prod" else _pooled(site, y, kind, [2])
+
+
+def _share(kind: str, count: int) -> float:
+    return 1 / count if kind == "mean" else 1.0
+
+
+def weighted(
+    site: Site, y: Value, outputs: int, weight: float, hint: str, axis: int | None = None
+) -> Value:
+    """A 1x1 Convolution with one weight everywhere, or an InnerProduct over the axes from `axis`.
+
+    The shape is that of the layer's top.
+    """
+    if axis is not None:
+        inputs = prod(y.shape[axis:])
+        weights = np.full((outputs, inputs), weight, np.float32)
+        top = site.layer(
+            "InnerProduct",
+            y,
+            caffe={"weights": weights},
+            hint=hint,
+            num_output=outputs,
+            bias_term=False,
+            axis=axis,
+        )
+    else:
+        weights = np.full((outputs, y.shape[1], *(1,) * (len(y.shape) - 2)), weight, np.float32)
+        top = site.layer(
+            "Convolution",
+            Value(y.blob, Layout.channels_last(y.shape)),
+            caffe={"weights": weights},
+            hint=hint,
+            num_output=outputs,
+            bias_term=False,
+            kernel_size=1,
+        )
+    return Value(top, Layout.caffe(top.shape))
+
+
+def _pooled(site: Site, y: Value, kind: str, over: Sequence[int]) -> Value:
+    """Over axes 2 and 3 of four, or one of them."""
+    kernel = [y.shape[a] if a in over else 1 for a in (2, 3)]
+    everywhere = kernel == list(y.shape[2:])
+    top = site.layer(
+        "Pooling",
+        Value(y.blob, Layout.channels_last(y.shape)),
+        hint="pool",
+        pool="MAX" if kind == "max" else "AVE",
+        **({"global_pooling": True} if everywhere else windows.fields(kernel=kernel)),
+    )
+    y = Value(top, Layout.caffe(top.shape))
+    return site.power(y, scale=float(prod(kernel)), hint="sum") if kind == "sum" else y
+
+
+def _multiplied(site: Site, y: Value) -> Value:
+    """The product over axis 2 of four, by halves."""
+    while (length := y.shape[2]) > 1:
+        half = length // 2
+        points = [half, 2 * half] if length % 2 else [half]
+        parts = site.layers(
+            "Slice", y, hint="half", tops=len(points) + 1, axis=2, slice_point=points
+        )
+        values = [Value(part, Layout.caffe(part.shape)) for part in parts]
+        y = site.product(values[0], values[1])
+        if length % 2:
+            y = _joined(site, y, values[2]) if half > 1 else site.product(y, values[2])
+    return y
+
+
+def _joined(site: Site, a: Value, b: Value) -> Value:
+    top = site.layer("Concat", a, b, hint="concat", axis=2)
+    return Value(top, Layout.caffe(top.shape))
+
+
+def _view(site: Site, y: Value, shape: Sequence[int]) -> Value:
+    """The blob's numbers in another shape; nothing if that is the one they have."""
+    return y if y.shape == tuple(shape) else site.reshape(y, shape)
