@@ -9,11 +9,13 @@ from difflib import get_close_matches
 from tfcaffe.infer import PlannedLayer
 from tfcaffe.layers.base import Param
 from tfcaffe.layout import Shape
+from tfcaffe.mapping import layouts
 from tfcaffe.mapping import transform as transforms
 from tfcaffe.mapping.document import Place
+from tfcaffe.mapping.layouts import LayoutError
 from tfcaffe.mapping.mapping_file import MappingFile, Value
 from tfcaffe.mapping.template import Values
-from tfcaffe.mapping.transform import LayoutError, Transform
+from tfcaffe.mapping.transform import Transform
 from tfcaffe.plan import Plan
 
 NEAREST = 3  # names to show
@@ -132,19 +134,19 @@ def _transform(mapping: MappingFile, plan: Plan, blob: Blob, value: Value, count
     """What the family says, with what the mapping adds."""
     param, entry = blob.param, plan.layers[blob.layer]
     if value.rearrange:
-        found = transforms.rearranged(param, value.rearrange)
+        found = layouts.rearranged(param, value.rearrange)
     elif value.flatten:
-        found = transforms.flattened(param, value.flatten)
+        found = layouts.flattened(param, value.flatten)
     elif value.layout:
-        found = transforms.relaid(param, value.layout)
+        found = layouts.relaid(param, value.layout)
     else:
-        found = transforms.default(param)
-    flips = [transforms.axis_of(found, letter) for letter in value.reverse]
+        found = layouts.default(param)
+    flips = [layouts.axis_of(found, letter) for letter in value.reverse]
     if mapping.flips and reads_colours(plan, entry, blob):
-        flips.append(transforms.axis_of(found, "I"))
+        flips.append(layouts.axis_of(found, "I"))
     found = replace(found, flips=tuple(flips), delta=_delta(mapping, value, entry, blob))
     if count > 1:
-        at = transforms.dimension(found, transforms.axis_of(found, value.along))
+        at = layouts.dimension(found, layouts.axis_of(found, value.along))
         size, rest = divmod(found.joined[at], count)
         parts = () if rest else (size,) * count
         found = replace(found, along=at, parts=parts)
@@ -163,7 +165,7 @@ def _recurrent(value: Value, blob: Blob, entry: PlannedLayer, found: Transform) 
     if value.gates:
         if not param.gates:
             raise LayoutError(f"`gates` is for recurrent layers that have gates (LSTM), {other}")
-        found = replace(found, gates=transforms.gate_order(param, value.gates))
+        found = replace(found, gates=layouts.gate_order(param, value.gates))
     if value.forget_bias is not None:
         if not param.gates or blob.role != "bias":
             raise LayoutError(f"`forget_bias` is for the bias of an LSTM, {other}")
@@ -179,7 +181,7 @@ def _recurrent(value: Value, blob: Blob, entry: PlannedLayer, found: Transform) 
             next(p.shape[1] for p in entry.params if p.role == role) for role in PARTS.values()
         )
         first = 0 if value.part == "input" else inputs
-        found = replace(found, part=transforms.part_of(found, first, inputs + states))
+        found = replace(found, part=layouts.part_of(found, first, inputs + states))
     return found
 
 
@@ -208,7 +210,7 @@ def _fitted(
             transform = replace(transform, parts=parts)
     for name, wanted in zip(names, transform.variable_shapes, strict=True):
         if shapes[name] != wanted:
-            others = list(transforms.fitting(blob.param, shapes[name])) if len(names) == 1 else []
+            others = list(layouts.fitting(blob.param, shapes[name])) if len(names) == 1 else []
             hint = f"; with {' or '.join(others)} it would fit" if others else ""
             raise LayoutError(
                 f"{name} is {sizes_of(shapes[name])}, wanted is {sizes_of(wanted)}"

@@ -11,7 +11,8 @@ from itertools import islice
 
 from tfcaffe.errors import MappingError
 from tfcaffe.layout import Shape
-from tfcaffe.mapping import transform as transforms
+from tfcaffe.mapping import layouts
+from tfcaffe.mapping.layouts import LayoutError
 from tfcaffe.mapping.mapping_file import Ignored, MappingFile, Rule, Value
 from tfcaffe.mapping.pairs import (
     NEAREST,
@@ -26,7 +27,6 @@ from tfcaffe.mapping.pairs import (
     sizes_of,
 )
 from tfcaffe.mapping.template import Values
-from tfcaffe.mapping.transform import LayoutError
 from tfcaffe.plan import Plan
 
 
@@ -250,7 +250,7 @@ def _scope(mentioned: Iterable[str], shapes: Collection[str]) -> list[Problem]:
 def _lone_blob(blob: Blob, shapes: Mapping[str, Shape] | None, lone: Sequence[str]) -> Problem:
     text = f"no entry for {blob} {sizes_of(blob.param.shape)}"
     if shapes is not None:
-        wanted = transforms.default(blob.param).joined
+        wanted = layouts.default(blob.param).joined
         near = get_close_matches(str(blob), lone, NEAREST, 0.4)
         equal = [name for name in lone if shapes[name] == wanted and name not in near]
         listed = [f"{name} {sizes_of(shapes[name])}" for name in (*near, *equal)[: 2 * NEAREST]]
@@ -260,7 +260,7 @@ def _lone_blob(blob: Blob, shapes: Mapping[str, Shape] | None, lone: Sequence[st
 
 def _lone_variable(name: str, shape: Shape, lone: Sequence[Blob]) -> Problem:
     text = f"the variable {name} {sizes_of(shape)} goes nowhere; map it, or name it under `ignore`"
-    equal = [str(b) for b in lone if transforms.default(b.param).joined == shape][:NEAREST]
+    equal = [str(b) for b in lone if layouts.default(b.param).joined == shape][:NEAREST]
     return Problem(text + (f"; of its shape: {', '.join(equal)}" if equal else ""))
 
 
