@@ -40,9 +40,14 @@ def open_variables(path: str | PathLike[str], like: str | PathLike[str] | None =
 
 
 def needs_tensorflow(path: str | PathLike[str]) -> bool:
-    """Whether TensorFlow reads what is there: commands import it in their own quiet way."""
+    """Whether TensorFlow reads what is there: commands import it in their own quiet way.
+
+    Raises:
+        FileFormatError: what is there is damaged.
+        UsageError: it is a folder with several checkpoints.
+    """
     place = Place.of(Path(path))
-    return any(kind.tensorflow and kind.takes(place) for kind in registry())
+    return any(kind.takes(place) and kind.tensorflow(place) for kind in registry())
 
 
 def _neighbours(path: Path) -> str:

@@ -53,6 +53,10 @@ def _itself(path: Path) -> list[Path]:
     return [path]
 
 
+def _never(place: Place) -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of file.
@@ -64,7 +68,7 @@ class Kind:
         write: writes all items to a path at which nothing is yet, as in the file `like` where one
             is given; of that, what is missing keeps its numbers if `keep` says so. Returns notes.
         files: what is written for a path.
-        tensorflow: whether reading needs TensorFlow.
+        tensorflow: whether reading such a place needs TensorFlow.
     """
 
     takes: Callable[[Place], bool]
@@ -72,7 +76,7 @@ class Kind:
     suffix: str = ""
     write: Callable[[Path, Items, Path | None, bool], list[str]] | None = None
     files: Callable[[Path], list[Path]] = _itself
-    tensorflow: bool = False
+    tensorflow: Callable[[Place], bool] = _never
 
 
 @cache
