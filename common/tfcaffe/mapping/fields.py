@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from difflib import get_close_matches
 from typing import TypeVar
 
 from tfcaffe.mapping.document import Listing, Node, Section, Text, wrong
 
 _T = TypeVar("_T")
+_Sized = TypeVar("_Sized", bound=Sized)
+_LARGEST = 3.4028234e38  # of a float32
 
 
 def check_keys(section: Section, known: tuple[str, ...], what: str) -> None:
@@ -48,16 +50,16 @@ def section_of(node: Node | None, what: str) -> Section | None:
 
 
 def text_at(section: Section, name: str) -> str:
-    """The text below a key; "" if there is none."""
+    """The text below a key; "" if there is no such key."""
     node = section.get(name)
-    return "" if node is None else text_of(node, f"`{name}`: one word")
+    return "" if node is None else _said(text_of(node, f"`{name}`: one word"), node, name)
 
 
 def texts_at(section: Section, name: str) -> Iterator[Text]:
     """The texts of the list below a key; none if there is no such key."""
     node = section.get(name)
     if node is not None:
-        for item in expect(Listing, node, f"`{name}`: a list").items:
+        for item in _said(expect(Listing, node, f"`{name}`: a list").items, node, name):
             yield expect(Text, item, f"a word of `{name}`")
 
 
@@ -71,6 +73,12 @@ def number_at(section: Section, name: str) -> float | None:
         value = float(text)
     except ValueError:
         raise wrong(node.place, f"`{name}`: {text!r} is no number") from None
-    if not abs(value) < float("inf"):
-        raise wrong(node.place, f"`{name}`: {text!r} is no finite number")
+    if not abs(value) <= _LARGEST:
+        raise wrong(node.place, f"`{name}`: {text!r} is no finite number that a float32 can hold")
     return value
+
+
+def _said(what: _Sized, node: Node, name: str) -> _Sized:
+    if not what:
+        raise wrong(node.place, f"`{name}` is empty; say what, or leave the key out")
+    return what

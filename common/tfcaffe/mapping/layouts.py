@@ -13,6 +13,8 @@ from tfcaffe.layout import Pattern, Shape
 from tfcaffe.mapping.transform import Part, Transform, inputs_of
 
 KERAS_GATES = "ifco"
+_AXIS = r"(?:[a-z](?:[a-z0-9_]*[a-z0-9])?|1)\b *"
+_SIDE = rf" *(?:{_AXIS}|\( *(?:{_AXIS})+\) *)+"  # of an einops pattern
 _CANDIDATES = ("HWIO", "HWOI", "OIHW", "IOHW", "OHWI", "HWIM", "DHWIO", "OIDHW", "WIO", "IO", "OI")
 
 
@@ -33,6 +35,18 @@ def relaid(param: Param, layout: str) -> Transform:
     Raises:
         LayoutError: the blob has no such axes.
     """
+    text = _text_of(param, layout)
+    if not text:
+        known = [known for known in _CANDIDATES if _text_of(param, known)]
+        takes = f"it takes {', '.join(known)}" if known else "it takes none"
+        raise LayoutError(
+            f"the layout {layout!r} does not name each axis of this blob once; {takes}"
+        )
+    return _transform(param, text, param.layout.sizes)
+
+
+def _text_of(param: Param, layout: str) -> str:
+    """The pattern of a layout; "" if the blob has no such axes."""
     tf, caffe = sides(param)
     axes = set(re.findall(r"[a-z]\w*", caffe))
     names = {axis.upper(): axis for axis in axes}
@@ -44,13 +58,15 @@ def relaid(param: Param, layout: str) -> Transform:
         if axes == {"c", "o"}:  # the input is flat: a convolution of kernel 1 is meant
             names |= dict.fromkeys(spatial, "1")
     text = " ".join(names.get(letter, "?") for letter in layout)
-    if "?" in text or sorted(re.findall(r"[a-z]\w*", text)) != sorted(axes):
-        raise LayoutError(f"the layout {layout!r} does not name each axis of this blob once")
-    return _transform(param, f"{text} -> {caffe}", param.layout.sizes)
+    whole = "?" not in text and sorted(re.findall(r"[a-z]\w*", text)) == sorted(axes)
+    return f"{text} -> {caffe}" if whole else ""
 
 
-def flattened(param: Param, order: Sequence[tuple[str, int]]) -> Transform:
+def flattened(param: Param, order: Sequence[tuple[str, int]], layout: str = "") -> Transform:
     """With a fully connected layer's input flattened in this order (letter, size or 0).
+
+    Args:
+        layout: of the variable, if it is not the usual one.
 
     Raises:
         LayoutError: it is no such layer; letters or sizes that are not its input's.
@@ -59,6 +75,10 @@ def flattened(param: Param, order: Sequence[tuple[str, int]]) -> Transform:
     inputs = inputs_of(tf)
     if not inputs:
         raise LayoutError("`flatten` is for the weights of fully connected layers")
+    if layout:
+        tf = relaid(param, layout).pattern.text.split("->")[0].strip()
+        if inputs not in tf:
+            raise LayoutError(f"`flatten` is for one axis of inputs, and {layout!r} has several")
     said = {letter.lower(): size for letter, size in order if size}
     known = dict(param.layout.sizes)
     mine = " ".join(letter.lower() for letter, _ in order)
@@ -85,7 +105,7 @@ def rearranged(param: Param, text: str) -> Transform:
     Raises:
         LayoutError: it is none, or does not fit the blob.
     """
-    if text.count("->") != 1 or not re.fullmatch(r"[a-z0-9_ ()]*->[a-z0-9_ ()]*", text):
+    if not re.fullmatch(f"{_SIDE}->{_SIDE}", text):
         raise LayoutError(f"{text!r} is no pattern like h w i o -> o i h w")
     known = re.findall(r"\w+", text)
     return _transform(param, text, {a: n for a, n in param.layout.sizes.items() if a in known})

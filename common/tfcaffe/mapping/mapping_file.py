@@ -140,7 +140,7 @@ def _load(path: Path, text: str, above: tuple[Path, ...]) -> tuple[MappingFile, 
         path=path,
         net=text_at(root, "net") or (base.net if base else ""),
         flips=_flips(root) if root.get("channels") or base is None else base.flips,
-        epsilon=number_at(root, "epsilon") if root.get("epsilon") or base is None else base.epsilon,
+        epsilon=_epsilon(root) if root.get("epsilon") or base is None else base.epsilon,
         rules=tuple(_rules(root, tables)),
         variables=tuple(_ignored(root, "variables")),
         blobs=tuple(_ignored(root, "blobs")),
@@ -227,7 +227,7 @@ def _value(node: Node, key: Template) -> Value:
         tuple(_names(node, key)),
         along,
         minus=None if minus is None else name_template(expect(Text, minus, "a name"), key),
-        epsilon=number_at(node, "epsilon"),
+        epsilon=_epsilon(node),
         layout=text_at(node, "layout"),
         flatten=tuple(_sizes(node)),
         reverse=tuple(text.value for text in texts_at(node, "reverse")),
@@ -281,11 +281,25 @@ def _ignored(root: Section, what: str) -> Iterator[Ignored]:
         return
     for node in expect(Listing, listing, "a list").items:
         if isinstance(node, Text):
-            yield Ignored(node.value, node.place)
+            yield Ignored(_glob(node), node.place)
             continue
         item = expect(Section, node, "a name, or {name: …, must_be: …}")
         check_keys(item, ("name", "must_be"), "an ignored name")
         name = item.get("name")
         if name is None:
             raise wrong(item.place, "which name? write {name: …, must_be: …}")
-        yield Ignored(text_of(name, "a name"), item.place, number_at(item, "must_be"))
+        yield Ignored(_glob(name), item.place, number_at(item, "must_be"))
+
+
+def _glob(node: Node) -> str:
+    name = text_of(node, "a name")
+    if not name:
+        raise wrong(node.place, "the name is empty")
+    return name
+
+
+def _epsilon(section: Section) -> float | None:
+    node, value = section.get("epsilon"), number_at(section, "epsilon")
+    if node is not None and value is not None and value < 0:
+        raise wrong(node.place, f"`epsilon`: {value:g} is below 0; write TensorFlow's, as 0.001")
+    return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from math import prod
 
 from tfcaffe.infer import PlannedLayer
 from tfcaffe.layers.base import Param
@@ -136,7 +137,7 @@ def _transform(mapping: MappingFile, plan: Plan, blob: Blob, value: Value, count
     if value.rearrange:
         found = layouts.rearranged(param, value.rearrange)
     elif value.flatten:
-        found = layouts.flattened(param, value.flatten)
+        found = layouts.flattened(param, value.flatten, value.layout)
     elif value.layout:
         found = layouts.relaid(param, value.layout)
     else:
@@ -144,6 +145,11 @@ def _transform(mapping: MappingFile, plan: Plan, blob: Blob, value: Value, count
     flips = [layouts.axis_of(found, letter) for letter in value.reverse]
     if mapping.flips and reads_colours(plan, entry, blob):
         flips.append(layouts.axis_of(found, "I"))
+    if twice := [axis.upper() for axis in flips if flips.count(axis) > 1]:
+        raise LayoutError(
+            f"the axis {twice[0]} is turned round twice: `reverse` names each axis once, and "
+            "`channels` turns round the inputs of a kernel that reads colours"
+        )
     found = replace(found, flips=tuple(flips), delta=_delta(mapping, value, entry, blob))
     if count > 1:
         at = layouts.dimension(found, layouts.axis_of(found, value.along))
@@ -211,12 +217,26 @@ def _fitted(
     for name, wanted in zip(names, transform.variable_shapes, strict=True):
         if shapes[name] != wanted:
             others = list(layouts.fitting(blob.param, shapes[name])) if len(names) == 1 else []
-            hint = f"; with {' or '.join(others)} it would fit" if others else ""
             raise LayoutError(
                 f"{name} is {sizes_of(shapes[name])}, wanted is {sizes_of(wanted)}"
-                f" ({transforms.words(transform, blob.param)}){hint}"
+                f" ({transforms.words(transform, blob.param)}); {_instead(others, shapes[name], wanted, shapes)}"
             )
     return transform
+
+
+def _instead(
+    ways: Sequence[str], shape: Shape, wanted: Shape, shapes: Mapping[str, Shape]
+) -> str:
+    """What to write where a variable has another shape than is wanted."""
+    if ways:
+        return f"with {' or '.join(ways)} it would fit"
+    if prod(shape) == prod(wanted):
+        return "it has as many numbers: say by `rearrange` how they lie"
+    equal = [name for name, shape in shapes.items() if shape == wanted]
+    if equal:
+        more = f" and {len(equal) - NEAREST} more" if len(equal) > NEAREST else ""
+        return f"of the wanted shape: {', '.join(equal[:NEAREST])}{more}"
+    return "no variable has the wanted shape: is this another net's checkpoint or prototxt?"
 
 
 def _known(name: str, value: Value, shapes: Mapping[str, Shape], problems: list[Problem]) -> None:

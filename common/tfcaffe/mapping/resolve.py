@@ -115,10 +115,10 @@ def resolve(
                 text = f"{other} ({where.place}) and for {blob}"
                 problems.append(Problem(f"{variable} stands for {text}", value.place))
             mentioned[variable] = blob, value
-            if value.part:
-                parts.setdefault(variable, {})[value.part] = blob, value
         try:
             pairs.append(pair_of(mapping, plan, blob, value, names, minus, shapes, problems))
+            for variable in names if value.part else ():
+                parts.setdefault(variable, {})[value.part] = blob, value
         except LayoutError as error:
             problems.append(Problem(f"{blob} {sizes_of(blob.param.shape)}: {error}", value.place))
     problems += [p for pair in pairs if (p := other_epsilon(mapping, plan, pair, epsilons or {}))]

@@ -91,6 +91,11 @@ def test_there_and_back_bit_for_bit(plan: Plan, tmp_path: Path, rng: np.random.G
         ),
         (
             "fc/w",
+            "{variable: fc/w, layout: OI, flatten: [C, H, W]}",
+            lambda a: a.reshape(5, 5, 8, 5).transpose(2, 0, 1, 3).reshape(200, 5).T,
+        ),
+        (
+            "fc/w",
             "{variable: fc/w, reverse: [H]}",
             lambda a: a.reshape(5, 5, 8, 5)[::-1].reshape(200, 5),
         ),

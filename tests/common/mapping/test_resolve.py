@@ -132,10 +132,20 @@ def test_blobs_left_out_by_name_need_a_base(plan: Plan) -> None:
             "{variable: k/w, layout: OIHW}",
             r"k/w is \[3, 3, 3, 4\], wanted is \[4, 3, 3, 3\]",
         ),
-        ("k/w", "{variable: k/w, layout: XY}", "does not name each axis"),
+        ("k/w", "{variable: k/w, layout: XY}", "does not name each axis .* it takes HWIO, HWOI"),
+        ("k/b", "{variable: k/b, layout: HWIO}", "does not name each axis .* takes none"),
         ("k/w", "{variable: k/w, flatten: [C, H, W]}", "fully connected"),
         ("k/w", "{variable: k/w, reverse: [Z]}", "no axis Z"),
+        ("k/w", "{variable: k/w, reverse: [H, H]}", "the axis H is turned round twice"),
         ("k/w", "{variable: k/w, rearrange: 'x'}", "no pattern"),
+        ("k/w", "{variable: k/w, rearrange: ')h( w i o -> o i h w'}", "no pattern"),
+        ("k/w", "{variable: k/w, rearrange: '((h w) i o -> o i h w'}", "no pattern"),
+        ("k/w", "{variable: k/w, rearrange: '3 3 i o -> o i 3 3'}", "no pattern"),
+        ("k/w", "{variable: k/w, rearrange: 'h_ w i o -> o i h_ w'}", "no pattern"),
+        ("k/w", "{variable: k/w, rearrange: ' -> '}", "no pattern"),
+        ("k/w", "fc/w", r"wanted is \[3, 3, 3, 4\] .*; of the wanted shape: k/w"),
+        ("k/w", "{concat: [k/w, fc/w], along: O}", "no variable has the wanted shape"),
+        ("fc/w", "{variable: fc/w, layout: HWIO, flatten: [C, H, W]}", "'HWIO' has several"),
         ("k/w", "{variable: k/w, rearrange: 'h w i -> o i h w'}", "axes"),
         ("fc/w", "{variable: fc/w, flatten: [C, H]}", "the layer's input has the axes"),
         ("bn/mean", "{variable: bn/mean, minus: k/w}", "cannot be subtracted"),
@@ -148,6 +158,18 @@ def test_what_does_not_fit_is_said_with_its_line(
     assert any(re.search(words, text) and text.startswith("m.yaml:") for text in found), found
 
 
+def test_colours_are_turned_round_once(plan: Plan) -> None:
+    entries = ENTRIES.replace("k/w", "{variable: k/w, reverse: [I]}")
+    head = "channels: {caffe: bgr, tensorflow: rgb}\n"
+    (said,) = [str(problem) for problem in resolved(plan, entries, head=head).problems]
+    assert "the axis I is turned round twice" in said and "`channels`" in said
+
+
+def test_a_part_of_what_has_none_is_one_problem(plan: Plan) -> None:
+    said = only(plan, ENTRIES.replace("k/w", "{variable: k/w, part: input}"), SHAPES)
+    assert "`part: input` is for input_weights" in said
+
+
 def test_only_another_layout_fits_and_is_named(plan: Plan) -> None:
     said = only(plan, ENTRIES, {**SHAPES, "k/w": (4, 3, 3, 3)})
     assert "with layout: OIHW" in said
@@ -155,6 +177,13 @@ def test_only_another_layout_fits_and_is_named(plan: Plan) -> None:
     assert "with layout: OI it would fit" in said
     said = only(plan, ENTRIES, {**SHAPES, "bn/gamma": (1, 1, 4)})
     assert 'with rearrange: "1 1 c -> c" it would fit' in said
+
+
+def test_another_rank_of_as_many_numbers_is_for_rearrange(plan: Plan) -> None:
+    said = only(plan, ENTRIES, {**SHAPES, "k/w": (27, 4)})
+    assert "k/w is [27, 4], wanted is [3, 3, 3, 4]" in said and "say by `rearrange`" in said
+    entries = ENTRIES.replace("k/w", '{variable: k/w, rearrange: "(h w i) o -> o i h w"}')
+    assert resolved(plan, entries, {**SHAPES, "k/w": (27, 4)}).fits
 
 
 def test_patterns_and_exact_keys(plan: Plan) -> None:
