@@ -8,6 +8,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
+from tfcaffe.errors import naming
+from tfcaffe.infer import check_types
 from tfcaffe.load import load_net
 from tfcaffe.mapping.mapping_file import MappingFile, load_mapping
 from tfcaffe.mapping.resolve import Resolved, resolve
@@ -18,6 +20,7 @@ from tfcaffe.variables.files import open_variables
 from tfcaffe.variables.roles import with_averages, with_prefix
 
 AnyPath = str | PathLike[str]
+_NO_TYPE = "a plugin says which shapes and blobs they have (--plugin FILE.py, docs/layers.md)"
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,8 @@ def read_net(net: AnyPath, **options: Unpack[SideOptions]) -> Plan:
         stages=options.get("stage", ()),
         protos=[Path(path) for path in options.get("proto", ())],
     )
+    with naming(layers.path):
+        check_types(layers, _NO_TYPE)
     return make_plan(layers)
 
 

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from caffe2tf.__main__ import main as caffe2tf
+from caffe2tf.fill import fill as fill_variables
 from mapped import ENTRIES, NET, SHAPES
 from tf2caffe.__main__ import main as tf2caffe
+from tf2caffe.fill import fill as fill_caffe
 from tfcaffe.input import FileIdentity
 from tfcaffe.mapping import shipped
 from tfcaffe.variables.files import open_variables
@@ -116,6 +118,7 @@ def test_check_for_programs(desk: Desk, rng: np.random.Generator) -> None:
         "mapping",
         "net",
         "pairs",
+        "kept_blobs",
         "unmatched_blobs",
         "unmatched_variables",
         "ignored_blobs",
@@ -400,6 +403,100 @@ def test_blobs_left_out(desk: Desk, rng: np.random.Generator) -> None:
     assert found.keys() == wanted.keys()
     for name, variable in wanted.items():
         np.testing.assert_array_equal(found[name].read(), variable.read())
+
+
+def test_check_with_a_base(desk: Desk, rng: np.random.Generator) -> None:
+    """What the mapping leaves out, by name or without a word, has its place in the old file."""
+    assert desk(FILL.replace("net.caffemodel", "old.caffemodel")).code == 0
+    save(desk.folder / "vars.npz", rng, **{"fc/w": None, "fc/b": None})
+    entry = "  fc: {weights: fc/w, bias: fc/b}\n"
+    for rest in ("", "ignore: {blobs: [fc.bias]}\n"):
+        desk.write("map.yaml", MAPPING.replace(entry, "") + rest)
+        without = desk(CHECK)
+        assert without.code == 1 and "no entry for fc.weights [5, 200]" in without.out
+        said = desk(f"{CHECK} --base old.caffemodel")
+        assert said.code == 0, said.out
+        kept = "tf2caffe: note: 2 blobs keep what old.caffemodel has: fc.weights, fc.bias\n"
+        assert said.err == kept
+        rows = [line.split() for line in said.out.splitlines()]
+        assert ["fc.weights", "5×200", "kept", "from", "old.caffemodel"] in rows
+        found = json.loads(desk(f"{CHECK} --base old.caffemodel --json").out)
+        assert found["kept_blobs"] == ["fc.weights", "fc.bias"]
+        assert found["fits"] and found["unmatched_blobs"] == []
+        filled = desk(f"{FILL} --base old.caffemodel --overwrite")
+        assert filled.code == 0 and filled.err.startswith(kept)
+    desk.write("map.yaml", MAPPING.replace("conv:", "wrong:").replace(entry, ""))
+    said = desk(f"{CHECK} --base old.caffemodel")
+    assert said.code == 1 and "no layer with weights is called 'wrong'" in said.out
+    assert "no entry for" not in said.out
+
+
+def test_a_base_needs_what_is_kept_alone(desk: Desk, rng: np.random.Generator) -> None:
+    """A new head: the old one may be of another size; but what is kept has to be there."""
+    desk.write("new.prototxt", NET)
+    desk.write("net.prototxt", NET.replace("num_output: 5", "num_output: 7"))
+    save(desk.folder / "vars.npz", rng, **{"fc/w": (200, 7), "fc/b": (7,)})
+    assert desk(FILL.replace("net.caffemodel", "old.caffemodel")).code == 0
+    save(desk.folder / "vars.npz", rng, **dict.fromkeys(set(SHAPES) - {"fc/w", "fc/b"}))
+    desk.write("map.yaml", "mapping: 1\nlayers:\n  fc: {weights: fc/w, bias: fc/b}\n")
+    fill = FILL.replace("net.prototxt", "new.prototxt")
+    said = desk(f"{fill} --base old.caffemodel")
+    assert said.code == 0, said.err
+    assert "7 blobs keep what old.caffemodel has: conv.weights, conv.bias, bn.mean and" in said.err
+    desk.write("map.yaml", "mapping: 1\nlayers:\n  fc: {bias: fc/b}\nignore: {variables: [fc/w]}\n")
+    for command in (fill, CHECK.replace("net.prototxt", "new.prototxt")):
+        said = desk(
+            f"{command} --base old.caffemodel", *(["--overwrite"] if command == fill else [])
+        )
+        assert said.code == 2 and "blob 'weights' of layer 'fc'" in said.err
+
+
+def test_a_base_that_nothing_needs(desk: Desk) -> None:
+    assert desk(FILL).code == 0
+    said = desk(f"{CHECK} --base net.caffemodel")
+    assert said.code == 0
+    assert "the mapping fills every blob: --base net.caffemodel is idle" in said.err
+
+
+def test_unknown_layer_types(desk: Desk) -> None:
+    """The way out is one that these commands have."""
+    desk.write("net.prototxt", NET + 'layer { name: "odd" type: "Odd" bottom: "fc" top: "odd" }\n')
+    for command in (CHECK, FILL, "mapping init net.prototxt vars.npz -o new.yaml"):
+        said = desk(command)
+        assert said.code == 2
+        assert "net.prototxt: these layer types are not supported; a plugin says" in said.err
+        assert "--plugin FILE.py" in said.err and "Odd: 'odd'" in said.err
+        assert "--outputs" not in said.err
+        assert desk(f"{command} --outputs fc").code == 2
+
+
+def test_a_run_needs_a_model(desk: Desk) -> None:
+    said = desk(f"{CHECK} --run")
+    assert said.code == 2 and "verify" not in said.err
+    assert "vars.npz: is a NumPy archive, which holds numbers but no model that --run" in said.err
+    assert "give the model as a .keras file or a SavedModel" in said.err
+
+
+def test_progress_is_told(desk: Desk) -> None:
+    """In numbers, of all that there are, and never backwards."""
+    seen: list[tuple[str, int, int]] = []
+
+    def watch(what: str, done: int, total: int) -> None:
+        seen.append((what, done, total))
+
+    said = fill_caffe(
+        "vars.npz", "net.caffemodel", prototxt="net.prototxt", mapping="map.yaml", watch=watch
+    )
+    assert said == []
+    assert [what for what, _, _ in seen] == ["conv", "bn", "scale", "dw", "fc"]
+    assert [done for _, done, _ in seen] == [0, 112, 121, 129, 177]
+    assert {total for _, _, total in seen} == {177 + 1005}
+    seen.clear()
+    targets = [desk.folder / "back.npz", desk.folder / "back.ckpt"]
+    fill_variables("net.prototxt", "net.caffemodel", targets, mapping="map.yaml", watch=watch)
+    assert seen[0] == ("back.npz: conv.weights", 0, 2 * 1181)
+    assert seen[-1] == ("back.ckpt: fc.bias", 2 * 1181 - 5, 2 * 1181)
+    assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
 
 
 def test_outputs_are_not_overwritten(desk: Desk) -> None:
