@@ -219,14 +219,13 @@ def _fitted(
             others = list(layouts.fitting(blob.param, shapes[name])) if len(names) == 1 else []
             raise LayoutError(
                 f"{name} is {sizes_of(shapes[name])}, wanted is {sizes_of(wanted)}"
-                f" ({transforms.words(transform, blob.param)}); {_instead(others, shapes[name], wanted, shapes)}"
+                f" ({transforms.words(transform, blob.param)}); "
+                + _instead(others, shapes[name], wanted, shapes)
             )
     return transform
 
 
-def _instead(
-    ways: Sequence[str], shape: Shape, wanted: Shape, shapes: Mapping[str, Shape]
-) -> str:
+def _instead(ways: Sequence[str], shape: Shape, wanted: Shape, shapes: Mapping[str, Shape]) -> str:
     """What to write where a variable has another shape than is wanted."""
     if ways:
         return f"with {' or '.join(ways)} it would fit"
