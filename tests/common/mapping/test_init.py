@@ -185,6 +185,22 @@ def test_one_kernel_of_tf1_in_two_parts(tmp_path: Path) -> None:
     assert all("forget_bias" in guess.reason for guess in found.proposal.guesses)
 
 
+def test_a_cell_beside_a_dense_layer_of_its_shape(tmp_path: Path) -> None:
+    net = data(5, 3, 4, name="x") + data(5, 3, name="cont")
+    net += layer("LSTM", ["x", "cont"], "lstm", param("recurrent_param", num_output=6))
+    for name, bottom, units in (("fc1", "lstm", 10), ("fc2", "fc1", 24)):
+        fields = param("inner_product_param", num_output=units, axis=2)
+        net += layer("InnerProduct", bottom, name, fields)
+    shapes = {"rnn/lstm_cell/kernel": (10, 24), "rnn/lstm_cell/bias": (24,)}
+    shapes |= {"fc1/w": (6, 10), "fc1/b": (10,), "fc2/w": (10, 24), "fc2/b": (24,)}
+    found, text = run(tmp_path, shapes, net)
+    assert found.complete
+    assert "{variable: rnn/lstm_cell/kernel, part: recurrent, gates: icfo}" in text
+    answer = resolve(load_mapping(found.path), found.proposal.plan, shapes)
+    assert answer.fits, answer.problems
+    assert {str(pair.blob): pair.variables for pair in answer.pairs}["fc2.weights"] == ("fc2/w",)
+
+
 def test_one_kernel_without_gates(tmp_path: Path) -> None:
     net = data(5, 3, 4, name="x") + data(5, 3, name="cont")
     net += layer("RNN", ["x", "cont"], "rnn", param("recurrent_param", num_output=6))

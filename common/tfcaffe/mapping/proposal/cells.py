@@ -13,9 +13,14 @@ from tfcaffe.mapping.proposal.fits import Fits
 from tfcaffe.mapping.proposal.scopes import Known, Scope
 from tfcaffe.mapping.proposal.units import CaffeUnit
 
+_WORDS = {"lstm", "rnn", "cell"}  # one of them calls a cell
+
 
 def with_parts(scopes: Sequence[Scope], units: Sequence[CaffeUnit], fits: Fits) -> list[Scope]:
-    """The scopes, with a kernel in two parts where only so it is a recurrent layer's."""
+    """The scopes, with a kernel in two parts where that makes it a recurrent layer's.
+
+    It does if its name calls it a cell, or if nothing else has its shape.
+    """
     cells = [unit for unit in units if _is_cell(unit)]
     return [_apart(scope, cells, units, fits) for scope in scopes] if cells else list(scopes)
 
@@ -29,7 +34,9 @@ def _apart(
     scope: Scope, cells: Sequence[CaffeUnit], units: Sequence[CaffeUnit], fits: Fits
 ) -> Scope:
     kernel = scope.roles.get("weights")
-    if kernel is None or any(fits.fit(unit, scope) for unit in units):
+    if kernel is None:
+        return scope
+    if not _WORDS & set(scope.name.last) and any(fits.fit(unit, scope) for unit in units):
         return scope
     ways = {tuple(_parts(kernel, cell)) for cell in cells} - {()}
     if len(ways) != 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 from tfcaffe.mapping import layouts
 from tfcaffe.mapping.pairs import Blob
@@ -66,7 +67,10 @@ def guesses_of(pair: Assigned, verdict: Verdict, field: Field) -> Iterator[Guess
         if variable.parts:
             guess = replace(guess.doubted("joined by their numbers"), along=_last_axis(blob))
         if blob.role in fit.loose:
-            rest = [v.name for v in pair.scope.variables if v is not variable]
+            size = prod(variable.shape)
+            rest = [
+                v.name for v in pair.scope.variables if v is not variable and prod(v.shape) == size
+            ]
             guess = guess.doubted("its name does not tell its role", rest)
         yield _recurrent(guess, any(v.part for _, v in fit.pairs))
     centred = "mean" in unit.blobs and any(blob.role == "beta" for blob, _ in fit.pairs)
