@@ -16,6 +16,7 @@ from tfcaffe.layers.base import Param
 from tfcaffe.layout import Shape
 from tfcaffe.mapping.pairs import PARTS, Pair
 from tfcaffe.mapping.resolve import Resolved
+from tfcaffe.memory_order import Apart
 from tfcaffe.progress import Watch, unwatched
 from tfcaffe.variables.base import Variable
 
@@ -63,7 +64,7 @@ def to_layers(
 
 def to_variables(
     resolved: Resolved, binding: Binding, watch: Watch = unwatched
-) -> Iterator[tuple[str, Floats]]:
+) -> Iterator[tuple[str, Floats | Apart]]:
     """Every variable that the mapping names, with its numbers.
 
     A folded variable comes back as 0, since Caffe has only the sum.
@@ -93,7 +94,10 @@ def to_variables(
                 both = [half for _, half in sorted(halves.pop(pair.variables[0]).items())]
                 yield pair.variables[0], np.concatenate(both, part.axis)
             continue
-        yield from zip(pair.variables, pair.transform.to_tf(blob), strict=True)
+        if pair.transform.only_moves:
+            yield pair.variables[0], pair.transform.tf_apart(blob)
+        else:
+            yield from zip(pair.variables, pair.transform.to_tf(blob), strict=True)
         if pair.minus:
             yield pair.minus, np.zeros(blob.shape, np.float32)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tfcaffe.layers.base import Param
 from tfcaffe.layout import Pattern, Shape
-from tfcaffe.memory_order import rows
+from tfcaffe.memory_order import Apart, rows
 
 Floats = NDArray[np.float32]
 
@@ -95,6 +95,11 @@ class Transform:
     def caffe_rows(self, variable: Floats) -> Iterator[Floats]:
         """The blob of a single variable in pieces, in C order; for transforms that only move."""
         return rows(self.pattern.to_caffe_apart(variable))
+
+    def tf_apart(self, blob: Floats) -> Floats | Apart:
+        """The single variable, of which nothing is copied yet; for transforms that only move."""
+        view = self.pattern.to_tf_apart(blob)
+        return view if view.shape == self.joined else Apart(view, self.joined)
 
     @property
     def only_moves(self) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 
 from tfcaffe.errors import UnsupportedError, UsageError
 from tfcaffe.files.wire import WireError, WireType, bytes_field, fields, signed, varint
-from tfcaffe.memory_order import rows
+from tfcaffe.memory_order import Apart, rows
 from tfcaffe.variables.base import Array, Shape
 from tfcaffe.variables.table import ForeignError, TableWriter, crc32c, masked
 
@@ -135,7 +135,7 @@ class BundleWriter:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def add(self, name: str, array: Array, dtype: str = "") -> None:
+    def add(self, name: str, array: Array | Apart, dtype: str = "") -> None:
         """One tensor; of an array of objects, its bytes.
 
         Args:
@@ -153,12 +153,13 @@ class BundleWriter:
             raise UsageError(f"variable {name!r}: is given twice, or has no name")
         if dtype not in DTYPES:
             raise UnsupportedError(f"variable {name!r}: a checkpoint holds no {dtype}")
-        write = self._strings if dtype == "string" else self._numbers
-        start, crc = self._size, write(array)
+        start = self._size
+        crc = self._strings(np.asarray(array)) if dtype == "string" else self._numbers(array)
         size = self._size - start
         self._entries[key] = Entry(dtype, array.shape, 0, start, size, masked(crc))
 
-    def _numbers(self, array: Array) -> int:
+    def _numbers(self, array: Array | Apart) -> int:
+        array = array.view if isinstance(array, Apart) else array
         little = array.astype(array.dtype.newbyteorder("<"), order="K", copy=False)
         crc = 0
         for piece in rows(little):

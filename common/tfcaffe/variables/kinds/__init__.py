@@ -10,9 +10,10 @@ from functools import cache
 from pathlib import Path
 
 from tfcaffe.errors import FileFormatError
+from tfcaffe.memory_order import Apart
 from tfcaffe.variables.base import Array, Variables
 
-Items = Iterable[tuple[str, Array]]
+Items = Iterable[tuple[str, Array | Apart]]
 
 _ENDS = 16  # bytes at either end of a file that kinds are told by
 
