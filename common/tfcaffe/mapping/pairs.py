@@ -214,6 +214,10 @@ def _fitted(
         )
         if sum(parts) == transform.joined[transform.along]:
             transform = replace(transform, parts=parts)
+    if transform.along is not None and not transform.parts:
+        listed = " and ".join(f"{name} {sizes_of(shapes[name])}" for name in names)
+        joined = sizes_of(transform.joined)
+        raise LayoutError(f"{listed}, joined along {value.along}, do not make {joined}")
     for name, wanted in zip(names, transform.variable_shapes, strict=True):
         if shapes[name] != wanted:
             others = list(layouts.fitting(blob.param, shapes[name])) if len(names) == 1 else []

@@ -145,6 +145,7 @@ def test_blobs_left_out_by_name_need_a_base(plan: Plan) -> None:
         ("k/w", "{variable: k/w, rearrange: ' -> '}", "no pattern"),
         ("k/w", "fc/w", r"wanted is \[3, 3, 3, 4\] .*; of the wanted shape: k/w"),
         ("k/w", "{concat: [k/w, fc/w], along: O}", "no variable has the wanted shape"),
+        ("k/w", "{concat: [k/w, d/w], along: W}", r"do not make \[3, 3, 3, 4\]"),
         ("fc/w", "{variable: fc/w, layout: HWIO, flatten: [C, H, W]}", "'HWIO' has several"),
         ("k/w", "{variable: k/w, rearrange: 'h w i -> o i h w'}", "axes"),
         ("fc/w", "{variable: fc/w, flatten: [C, H]}", "the layer's input has the axes"),
