@@ -15,8 +15,9 @@ from pathlib import Path
 from tfcaffe.errors import MappingError, UsageError
 from tfcaffe.mapping import shipped
 from tfcaffe.mapping.document import Listing, Node, Section, Text, parse, read_text
-from tfcaffe.mapping.mapping_file import MappingFile, Value, parse_mapping
+from tfcaffe.mapping.mapping_file import MappingFile, parse_mapping
 from tfcaffe.mapping.template import Template
+from tfcaffe.mapping.values import Value
 from tfcaffe.output import replacing
 
 AnyPath = str | PathLike[str]

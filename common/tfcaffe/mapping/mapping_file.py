@@ -16,53 +16,13 @@ from tfcaffe.mapping.fields import (
     section_of,
     text_at,
     text_of,
-    texts_at,
 )
-from tfcaffe.mapping.template import Rows, Template, key_template, name_template, rows
+from tfcaffe.mapping.template import Rows, Template, key_template, rows
+from tfcaffe.mapping.values import Value, epsilon_at, value_of
 
 _TOP = ("mapping", "net", "extends", "channels", "tables", "epsilon", "layers", "ignore")
-_KERNEL = ("layout", "flatten", "reverse", "rearrange", "part", "gates", "forget_bias")
-_VALUE = ("variable", "concat", "along", "constant", "minus", "epsilon", *_KERNEL)
 _ORDERS = ("bgr", "rgb")
 _DEEPEST = 8  # files that extend each other
-
-
-@dataclass(frozen=True)
-class Value:
-    """What one role of an entry is in TensorFlow.
-
-    Args:
-        variables: one name, or several to be joined along the axis `along`; none for a constant.
-        constant: Caffe's blob is filled with it, and there is no variable.
-        minus: a variable that is subtracted, since Caffe has no blob for it.
-        epsilon: TensorFlow's, for a BatchNorm's variance.
-        layout: letters of the variable's axes (`HWIO`), where they are not the usual ones.
-        flatten: the order of a fully connected layer's input, as (letter, size or 0).
-        reverse: letters of axes along which the kernel is turned round.
-        rearrange: an einops pattern, TensorFlow's side first.
-        part: "input" or "recurrent": the first or last rows of a variable that is both kernels.
-        gates: letters of a recurrent layer's gates, in the variable's order.
-        forget_bias: what TensorFlow adds to the forget gate's bias when it runs.
-    """
-
-    place: Place
-    variables: tuple[Template, ...] = ()
-    along: str = ""
-    constant: float | None = None
-    minus: Template | None = None
-    epsilon: float | None = None
-    layout: str = ""
-    flatten: tuple[tuple[str, int], ...] = ()
-    reverse: tuple[str, ...] = ()
-    rearrange: str = ""
-    part: str = ""
-    gates: str = ""
-    forget_bias: float | None = None
-
-    @property
-    def unusual(self) -> bool:
-        """Whether it says more than a variable's name."""
-        return self != Value(self.place, self.variables)
 
 
 @dataclass(frozen=True)
@@ -140,7 +100,7 @@ def _load(path: Path, text: str, above: tuple[Path, ...]) -> tuple[MappingFile, 
         path=path,
         net=text_at(root, "net") or (base.net if base else ""),
         flips=_flips(root) if root.get("channels") or base is None else base.flips,
-        epsilon=_epsilon(root) if root.get("epsilon") or base is None else base.epsilon,
+        epsilon=epsilon_at(root) if root.get("epsilon") or base is None else base.epsilon,
         rules=tuple(_rules(root, tables)),
         variables=tuple(_ignored(root, "variables")),
         blobs=tuple(_ignored(root, "blobs")),
@@ -196,68 +156,9 @@ def _rules(root: Section, tables: Tables) -> Iterator[Rule]:
             raise wrong(key.place, f"the entry {key.value!r} names no role: weights, bias …")
         yield Rule(
             template,
-            {role.value: _value(value, template) for role, value in roles.items},
+            {role.value: value_of(value, template) for role, value in roles.items},
             {role.value: role.place for role, _ in roles.items},
         )
-
-
-def _value(node: Node, key: Template) -> Value:
-    if isinstance(node, Text):
-        return Value(node.place, (name_template(node, key),))
-    if not isinstance(node, Section):
-        raise wrong(node.place, "write a variable's name, or {variable: …}, {constant: …} …")
-    check_keys(node, _VALUE, "a role")
-    what = [name for name in ("variable", "constant", "concat") if node.get(name)]
-    if len(what) != 1:
-        raise wrong(node.place, "write exactly one of variable, constant and concat")
-    if what == ["constant"]:
-        if len(node.items) > 1:
-            raise wrong(node.place, "a constant stands alone")
-        return Value(node.place, constant=number_at(node, "constant"))
-    along, minus = text_at(node, "along"), node.get("minus")
-    if bool(along) != (what == ["concat"]):
-        raise wrong(node.place, "`concat: [a, b]` and `along: O` belong together")
-    if node.get("rearrange") and (node.get("layout") or node.get("flatten")):
-        raise wrong(node.place, "`rearrange` says all; `layout` and `flatten` do not go with it")
-    part = text_at(node, "part")
-    if node.get("part") and (part not in ("input", "recurrent") or what != ["variable"]):
-        raise wrong(node.place, "`part` is input or recurrent, and belongs to one `variable`")
-    return Value(
-        node.place,
-        tuple(_names(node, key)),
-        along,
-        minus=None if minus is None else name_template(expect(Text, minus, "a name"), key),
-        epsilon=_epsilon(node),
-        layout=text_at(node, "layout"),
-        flatten=tuple(_sizes(node)),
-        reverse=tuple(text.value for text in texts_at(node, "reverse")),
-        rearrange=text_at(node, "rearrange"),
-        part=part,
-        gates=text_at(node, "gates"),
-        forget_bias=number_at(node, "forget_bias"),
-    )
-
-
-def _names(node: Section, key: Template) -> Iterator[Template]:
-    variable = node.get("variable")
-    if variable is not None:
-        yield name_template(expect(Text, variable, "a variable's name"), key)
-        return
-    names = list(texts_at(node, "concat"))
-    if len(names) < 2:
-        raise wrong(node.place, "`concat` takes a list of two variables or more")
-    yield from (name_template(name, key) for name in names)
-
-
-def _sizes(node: Section) -> Iterator[tuple[str, int]]:
-    """`[C, H, W]`, or with sizes that the prototxt does not tell: `[C=512, H=7, W=7]`."""
-    for text in texts_at(node, "flatten"):
-        letter, said, size = text.value.partition("=")
-        if len(letter) != 1 or not letter.isupper() or bool(said) != size.isdecimal():
-            raise wrong(
-                text.place, "`flatten` is a list of letters: [C, H, W] or [C=512, H=7, W=7]"
-            )
-        yield letter, int(size or 0)
 
 
 def _flips(root: Section) -> bool:
@@ -296,10 +197,3 @@ def _glob(node: Node) -> str:
     if not name:
         raise wrong(node.place, "the name is empty")
     return name
-
-
-def _epsilon(section: Section) -> float | None:
-    node, value = section.get("epsilon"), number_at(section, "epsilon")
-    if node is not None and value is not None and value < 0:
-        raise wrong(node.place, f"`epsilon`: {value:g} is below 0; write TensorFlow's, as 0.001")
-    return value

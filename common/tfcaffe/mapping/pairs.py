@@ -14,9 +14,10 @@ from tfcaffe.mapping import layouts
 from tfcaffe.mapping import transform as transforms
 from tfcaffe.mapping.document import Place
 from tfcaffe.mapping.layouts import LayoutError
-from tfcaffe.mapping.mapping_file import MappingFile, Value
+from tfcaffe.mapping.mapping_file import MappingFile
 from tfcaffe.mapping.template import Values
 from tfcaffe.mapping.transform import Transform
+from tfcaffe.mapping.values import Value
 from tfcaffe.plan import Plan
 
 NEAREST = 3  # names to show

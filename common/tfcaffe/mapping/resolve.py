@@ -13,7 +13,7 @@ from tfcaffe.errors import MappingError
 from tfcaffe.layout import Shape
 from tfcaffe.mapping import layouts
 from tfcaffe.mapping.layouts import LayoutError
-from tfcaffe.mapping.mapping_file import Ignored, MappingFile, Rule, Value
+from tfcaffe.mapping.mapping_file import Ignored, MappingFile, Rule
 from tfcaffe.mapping.pairs import (
     NEAREST,
     PARTS,
@@ -27,6 +27,7 @@ from tfcaffe.mapping.pairs import (
     sizes_of,
 )
 from tfcaffe.mapping.template import Values
+from tfcaffe.mapping.values import Value
 from tfcaffe.plan import Plan
 
 
