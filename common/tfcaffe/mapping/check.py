@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from tfcaffe.bind import bind
 from tfcaffe.errors import MappingError, UsageError
+from tfcaffe.layout import Shape
 from tfcaffe.load import load_weights
 from tfcaffe.mapping import apply
 from tfcaffe.mapping.kept import Kept, keep
@@ -56,7 +57,7 @@ class Check:
             "fits": self.fits,
             "mapping": str(found.mapping.path),
             "net": found.plan.net.path,
-            "pairs": [_pair_to_json(pair) for pair in found.pairs],
+            "pairs": [self._to_json(pair) for pair in self._pairs],
             "kept_blobs": [str(blob) for blob in self._kept],
             "unmatched_blobs": [str(b) for b in found.lone_blobs if b not in self._kept],
             "unmatched_variables": list(found.lone_variables),
@@ -70,17 +71,11 @@ class Check:
     def to_text(self) -> str:
         """A table, what is left over, and one line that says whether it fits."""
         rows = [("blob", "shape", "variable", "shape", "transform")]
-        for pair in self.resolved.pairs:
-            shapes = pair.transform.variable_shapes if pair.transform else ()
-            rows.append(
-                (
-                    str(pair.blob),
-                    shape_of(pair.blob.param.shape),
-                    " + ".join(pair.variables),
-                    " + ".join(map(shape_of, shapes)),
-                    pair.words,
-                )
-            )
+        for pair in self._pairs:
+            shapes = " + ".join("?" if s is None else shape_of(s) for s in self._shapes(pair))
+            words = self._words(pair)
+            variables = " + ".join(pair.variables)
+            rows.append((str(pair.blob), shape_of(pair.blob.param.shape), variables, shapes, words))
         rows += [
             (str(blob), shape_of(blob.param.shape), "", "", f"kept from {self.kept.path}")
             for blob in self._kept
@@ -90,6 +85,44 @@ class Check:
         if self.problems:
             parts.append("\n".join(self.problems))
         return "\n\n".join([*parts, *self.verdicts])
+
+    @property
+    def _pairs(self) -> list[Pair]:
+        """In the net's order, with those that do not fit."""
+        pairs = [*self.resolved.pairs, *self.resolved.unfit]
+        return sorted(pairs, key=lambda pair: (pair.blob.layer, pair.blob.index))
+
+    def _shapes(self, pair: Pair) -> list[Shape | None]:
+        """The variables' own shapes, or without variables those that they have to have."""
+        if self.resolved.shapes is not None:
+            return [self.resolved.shapes.get(name) for name in pair.variables]
+        return [*pair.transform.variable_shapes] if pair.transform else [None] * len(pair.variables)
+
+    def _fits(self, pair: Pair) -> bool:
+        there = self.resolved.shapes
+        return pair not in self.resolved.unfit and (
+            there is None or all(name in there for name in pair.names)
+        )
+
+    def _words(self, pair: Pair) -> str:
+        if self._fits(pair):
+            return pair.words
+        return "does not fit" if pair in self.resolved.unfit else "is not there"
+
+    def _to_json(self, pair: Pair) -> dict[str, Any]:
+        shapes = self._shapes(pair)
+        fits = self._fits(pair)
+        return {
+            "layer": pair.blob.name,
+            "role": pair.blob.role,
+            "blob_shape": list(pair.blob.param.shape),
+            "variables": list(pair.variables),
+            "variable_shapes": [None if shape is None else list(shape) for shape in shapes],
+            "minus": pair.minus or None,
+            "constant": pair.value.constant,
+            "fits": fits,
+            "transform": pair.words if fits else None,
+        }
 
     @property
     def _kept(self) -> tuple[Blob, ...]:
@@ -196,17 +229,3 @@ def _wrong_numbers(found: Resolved, weights: AnyPath | None, variables: Any) -> 
         except MappingError as error:
             problems.append(str(error))
     return problems
-
-
-def _pair_to_json(pair: Pair) -> dict[str, Any]:
-    shapes = pair.transform.variable_shapes if pair.transform else ()
-    return {
-        "layer": pair.blob.name,
-        "role": pair.blob.role,
-        "blob_shape": list(pair.blob.param.shape),
-        "variables": list(pair.variables),
-        "variable_shapes": [list(shape) for shape in shapes],
-        "minus": pair.minus or None,
-        "constant": pair.value.constant,
-        "transform": pair.words,
-    }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from math import prod
 
 from tfcaffe.infer import PlannedLayer
@@ -65,6 +64,11 @@ class Pair:
     transform: Transform | None = None
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """All its variables."""
+        return (*self.variables, *filter(None, [self.minus]))
+
+    @property
     def words(self) -> str:
         """What happens on the way, for people."""
         if self.transform is None:
@@ -114,19 +118,14 @@ def pair_of(
     names: tuple[str, ...],
     minus: str,
     shapes: Mapping[str, Shape] | None,
-    problems: list[Problem],
 ) -> Pair:
     if value.constant is not None:
         return Pair(blob, value)
     transform = _transform(mapping, plan, blob, value, len(names))
     if shapes is not None:
-        transform = _fitted(blob, value, transform, names, shapes, problems)
-        if minus:
-            _known(minus, value, shapes, problems)
-            if shapes.get(minus, blob.param.shape) != blob.param.shape:
-                raise LayoutError(
-                    f"{minus} is {sizes_of(shapes[minus])}, so it cannot be subtracted"
-                )
+        transform = _fitted(blob, value, transform, names, shapes)
+        if minus and shapes.get(minus, blob.param.shape) != blob.param.shape:
+            raise LayoutError(f"{minus} is {sizes_of(shapes[minus])}, so it cannot be subtracted")
     elif transform.along is not None and not transform.parts:
         raise LayoutError(f"{len(names)} variables of unknown sizes do not share it evenly")
     return Pair(blob, value, names, minus, transform)
@@ -198,15 +197,12 @@ def _fitted(
     transform: Transform,
     names: Sequence[str],
     shapes: Mapping[str, Shape],
-    problems: list[Problem],
 ) -> Transform:
     """With the sizes of the variables that are joined.
 
     Raises:
         LayoutError: a variable of another shape than the blob wants.
     """
-    for name in names:
-        _known(name, value, shapes, problems)
     if any(name not in shapes for name in names):
         return transform
     if transform.along is not None and len({len(shapes[name]) for name in names}) == 1:
@@ -241,13 +237,6 @@ def _instead(ways: Sequence[str], shape: Shape, wanted: Shape, shapes: Mapping[s
         more = f" and {len(equal) - NEAREST} more" if len(equal) > NEAREST else ""
         return f"of the wanted shape: {', '.join(equal[:NEAREST])}{more}"
     return "no variable has the wanted shape: is this another net's checkpoint or prototxt?"
-
-
-def _known(name: str, value: Value, shapes: Mapping[str, Shape], problems: list[Problem]) -> None:
-    if name not in shapes:
-        near = get_close_matches(name, shapes, NEAREST)
-        hint = f"; the nearest names are {', '.join(near)}" if near else ""
-        problems.append(Problem(f"there is no variable {name}{hint}", value.place))
 
 
 def _delta(mapping: MappingFile, value: Value, entry: PlannedLayer, blob: Blob) -> float:

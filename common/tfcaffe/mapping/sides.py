@@ -44,7 +44,7 @@ class Sides:
             return resolve(self.mapping, self.plan, partial=partial)
         entries = self.variables.entries
         shapes = {name: variable.shape for name, variable in entries.items()}
-        apart = [name for name, variable in entries.items() if variable.role]
+        apart = {name for name, variable in entries.items() if variable.role}
         return resolve(
             self.mapping,
             self.plan,

@@ -136,6 +136,7 @@ def test_check_for_programs(desk: Desk, rng: np.random.Generator) -> None:
         "variable_shapes": [[3, 3, 3, 4]],
         "minus": None,
         "constant": None,
+        "fits": True,
         "transform": "HWIO → OIHW",
     }
     save(desk.folder / "vars.npz", rng, extra=(2,))
@@ -145,6 +146,22 @@ def test_check_for_programs(desk: Desk, rng: np.random.Generator) -> None:
     assert said.code == 1 and not found["fits"] and found["problems"]
     assert found["unmatched_blobs"] == ["conv.bias"]
     assert found["unmatched_variables"] == ["k/b", "extra"]
+
+
+def test_pairs_that_do_not_fit_stand_in_the_table(desk: Desk, rng: np.random.Generator) -> None:
+    """With the shape that the variable has, at the blob's place in the net."""
+    save(desk.folder / "vars.npz", rng, **{"k/w": (3, 3, 4, 4), "bn/var": None, "bn/x": (4,)})
+    said = desk(CHECK)
+    assert said.code == 1
+    rows = [line.split() for line in said.out.splitlines()]
+    assert rows[1] == ["conv.weights", "4×3×3×3", "k/w", "3×3×4×4", "does", "not", "fit"]
+    assert rows[3] == ["bn.mean", "4", "bn/mean", "4", "as", "it", "is"]
+    assert rows[4] == ["bn.variance", "4", "bn/var", "?", "is", "not", "there"]
+    assert "there is no variable bn/var; the nearest names are bn/x\n" in said.out
+    pairs = json.loads(desk(f"{CHECK} --json").out)["pairs"]
+    assert [pair["fits"] for pair in pairs] == [False, True, True, False, *[True] * 5]
+    assert pairs[0]["variable_shapes"] == [[3, 3, 4, 4]] and pairs[0]["transform"] is None
+    assert pairs[3]["variable_shapes"] == [None] and pairs[3]["transform"] is None
 
 
 def test_check_of_weights(desk: Desk) -> None:
@@ -287,7 +304,7 @@ def test_as_the_file_of_a_model(desk: Desk, rng: np.random.Generator) -> None:
     assert "other.weights.h5" not in desk.files
 
 
-def test_arrays_need_no_tensorflow(desk: Desk) -> None:
+def test_arrays_and_checkpoints_need_no_tensorflow(desk: Desk) -> None:
     script = f"""
 import sys
 from tf2caffe.__main__ import main as tf2caffe
@@ -296,6 +313,12 @@ assert tf2caffe({CHECK.split()!r}) == 0
 assert tf2caffe({FILL.split()!r}) == 0
 back = "convert net.prototxt net.caffemodel --mapping map.yaml -o back.npz -o back.ckpt"
 assert caffe2tf(back.split()) == 0
+for command in ({CHECK!r}, {FILL!r}):
+    again = command.replace("vars.npz", "back.ckpt").replace("net.caffemodel", "net2.caffemodel")
+    assert tf2caffe(again.split()) == 0
+with open("net.caffemodel", "rb") as one, open("net2.caffemodel", "rb") as two:
+    assert one.read() == two.read()
+assert tf2caffe("mapping init net.prototxt back.ckpt -o new2.yaml".split()) in (0, 1)
 assert tf2caffe("mapping init net.prototxt vars.npz -o new.yaml".split()) in (0, 1)
 assert tf2caffe("mapping set map.yaml fc.bias fc/b --net net.prototxt".split()) == 0
 print(sorted({{"tensorflow", "keras", "caffe"}} & sys.modules.keys()), file=sys.stderr)
@@ -305,10 +328,23 @@ print(sorted({{"tensorflow", "keras", "caffe"}} & sys.modules.keys()), file=sys.
     assert done.stderr.splitlines()[-1] == "[]"
 
 
-def test_checkpoints_are_read_quietly(desk: Desk) -> None:
+def test_checkpoints_in_slices_are_read_quietly(desk: Desk) -> None:
     """TensorFlow reads them, and its lines are not the user's."""
-    assert desk(FILL).code == 0
-    assert desk.back("--mapping map.yaml -o vars.ckpt").code == 0
+    import tensorflow as tf
+
+    with np.load(desk.folder / "vars.npz") as arrays:
+        whole = dict(arrays)
+    name = next(name for name, array in whole.items() if array.ndim > 1)
+    sizes, rest = " ".join(map(str, whole[name].shape)), ":-" * (whole[name].ndim - 1)
+    tf.raw_ops.SaveV2(
+        prefix=str(desk.folder / "vars.ckpt"),
+        tensor_names=[name, *whole],
+        shape_and_slices=[
+            f"{sizes} 0,1{rest}",
+            *(f"{sizes} 1,{len(a) - 1}{rest}" if n == name else "" for n, a in whole.items()),
+        ],
+        tensors=[whole[name][:1], *(a[1:] if n == name else a for n, a in whole.items())],
+    )
     command = CHECK.replace("vars.npz", "vars.ckpt").split()
     done = subprocess.run(
         [sys.executable, "-m", "tf2caffe", *command], capture_output=True, text=True

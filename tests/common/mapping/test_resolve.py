@@ -8,6 +8,7 @@ import pytest
 from mapped import ENTRIES, NET, SHAPES, plan_of, resolved
 from tfcaffe.errors import MappingError
 from tfcaffe.mapping.mapping_file import parse_mapping
+from tfcaffe.mapping.nearest import Names
 from tfcaffe.mapping.resolve import resolve
 from tfcaffe.plan import Plan
 
@@ -66,6 +67,47 @@ def test_what_is_left_over_on_either_side_is_listed_with_shapes(plan: Plan) -> N
     assert "the variable fc/b [5] goes nowhere" in found[2]
     with pytest.raises(MappingError, match=r"does not fit .*net\.prototxt:\n  no entry"):
         resolved(plan, entries).check()
+
+
+def test_nearest_names_are_the_model_s_own(plan: Plan) -> None:
+    """Not those of slots, averages and counters, however near, unless nothing else is."""
+    slots = {f"fc/{name}": (5,) for name in ("bs/Momentum", "bs/Adam", "bs_1", "bsx")}
+    shapes = {**{n: s for n, s in SHAPES.items() if n != "fc/b"}, "fc/biases": (5,), **slots}
+    entries = ENTRIES.replace("fc/b}", "fc/bs}")
+    mapping = parse_mapping(f"mapping: 1\nlayers:{entries}", Path("m.yaml"))
+    found = resolve(mapping, plan, shapes, apart=slots.keys())
+    assert [str(problem) for problem in found.problems] == [
+        "m.yaml:7:29: there is no variable fc/bs; the nearest names are fc/biases",
+        "the variable fc/biases [5] goes nowhere; map it, or name it under `ignore`; the nearest "
+        "blobs are fc.bias [5]",
+    ]
+    mapping = parse_mapping(
+        f"mapping: 1\nlayers:{entries.replace('fc/bs', 'bs_2')}", Path("m.yaml")
+    )
+    del shapes["fc/biases"]
+    found = resolve(mapping, plan, shapes, apart=slots.keys())
+    assert "bs_2; the nearest names are fc/bs_1" in str(found.problems[0])
+
+
+def test_equal_shapes_are_said_where_no_name_is_near(plan: Plan) -> None:
+    shapes = {**{n: s for n, s in SHAPES.items() if n != "d/w"}, "zzz": (3, 2, 4, 2), "yyy": (7,)}
+    found = problems(plan, ENTRIES, shapes)
+    assert found == [
+        "m.yaml:6:17: there is no variable d/w; the nearest names are k/w, fc/w; of its shape: zzz",
+        "the variable zzz [3, 2, 4, 2] goes nowhere; map it, or name it under `ignore`; of its "
+        "shape: dw.weights",
+        "the variable yyy [7] goes nowhere; map it, or name it under `ignore`",
+    ]
+
+
+def test_nearest_among_many() -> None:
+    """As good as a comparison with each of them, where words are shared or begin alike."""
+    many = [f"net/block{i}/unit_{j}/conv/kernel" for i in range(20) for j in range(20)]
+    names = Names([*many, "net/logits/biases"])
+    assert names.nearest("net/logits/bias", 3)[0] == "net/logits/biases"
+    assert names.nearest("net/block7/unit_12/conv/kernal", 3)[0] == "net/block7/unit_12/conv/kernel"
+    assert names.nearest("block3_unit4.weights", 3)[0] == "net/block3/unit_4/conv/kernel"
+    assert names.nearest("%", 3) == [] == Names([]).nearest("a", 3)
 
 
 def test_variables_are_ignored_by_name(plan: Plan) -> None:
@@ -145,7 +187,11 @@ def test_blobs_left_out_by_name_need_a_base(plan: Plan) -> None:
         ("k/w", "{variable: k/w, rearrange: ' -> '}", "no pattern"),
         ("k/w", "fc/w", r"wanted is \[3, 3, 3, 4\] .*; of the wanted shape: k/w"),
         ("k/w", "{concat: [k/w, fc/w], along: O}", "no variable has the wanted shape"),
-        ("k/w", "{concat: [k/w, d/w], along: W}", r"do not make \[3, 3, 3, 4\]"),
+        (
+            "k/w",
+            "{concat: [k/w, d/w], along: W}",
+            r"do not make \[3, 3, 3, 4\]",
+        ),
         ("fc/w", "{variable: fc/w, layout: HWIO, flatten: [C, H, W]}", "'HWIO' has several"),
         ("k/w", "{variable: k/w, rearrange: 'h w i -> o i h w'}", "axes"),
         ("fc/w", "{variable: fc/w, flatten: [C, H]}", "the layer's input has the axes"),
