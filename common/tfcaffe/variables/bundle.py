@@ -94,7 +94,7 @@ class Entry:
                 raise ForeignError("a tensor is in slices")
             if field.number == 6:
                 field.expect(WireType.FIXED32, "the checksum")
-                (crc,) = struct.unpack_from("<I", data, field.start)
+                (crc,) = struct.unpack_from("<I", data, field.end - 4)
             elif field.number == 2:
                 field.expect(WireType.BYTES, "the shape")
                 shape = _shape(data, field.start, field.end)

@@ -57,7 +57,7 @@ class Index:
             if key:
                 raise WireError(0, "the table does not begin with a header")
             shards, ours = _header(header)
-            entries = {_name(key): Entry.parse(message) for key, message in table if ours}
+            entries = dict(_entry(*pair, user) for pair in table if ours)
         except ForeignError:
             return cls(shards, None)
         except (WireError, UnicodeDecodeError) as error:
@@ -82,10 +82,18 @@ def _header(data: bytes) -> tuple[int, bool]:
     return shards, not big_endian and version <= VERSION
 
 
-def _name(key: bytes) -> str:
+def _entry(key: bytes, message: bytes, user: Path) -> tuple[str, Entry]:
     if key.startswith(b"\0"):
         raise ForeignError("a part of a tensor")
-    return key.decode()
+    name = key.decode()
+    try:
+        return name, Entry.parse(message)
+    except WireError as error:
+        raise _damaged(user, name, f"{error} of its entry") from error
+
+
+def _damaged(user: Path, name: str, what: str) -> FileFormatError:
+    return FileFormatError(f"{user}: variable {name!r}: cannot be read: {what}; {_AGAIN}")
 
 
 class BundleReader:
@@ -107,9 +115,10 @@ class BundleReader:
         self._shards = [_mapped(shard) for shard in shards]
         for name, entry in entries.items():
             if not 0 <= entry.shard < len(shards):
-                raise self._damaged(name, f"lies in shard {entry.shard} of {len(shards)}")
+                raise _damaged(self._user, name, f"lies in shard {entry.shard} of {len(shards)}")
             if not self._fits(entry):
-                raise self._damaged(
+                raise _damaged(
+                    self._user,
                     name,
                     f"claims the shape {entry.shape} and {entry.size} bytes at {entry.offset} of "
                     f"{shards[entry.shard].name}, more or fewer than there are",
@@ -139,7 +148,7 @@ class BundleReader:
         if entry.dtype == "string":
             return self._texts(name, raw.tobytes())
         if masked(crc32c(raw)) != entry.crc:
-            raise self._damaged(name, "its checksum is wrong")
+            raise _damaged(self._user, name, "its checksum is wrong")
         return raw.view(_dtype(entry)).reshape(entry.shape)
 
     def _texts(self, name: str, raw: bytes) -> Array:
@@ -151,21 +160,18 @@ class BundleReader:
                 length, at = read_varint(raw, at, len(raw))
                 lengths.append(length)
         except WireError as error:
-            raise self._damaged(name, str(error)) from error
+            raise _damaged(self._user, name, str(error)) from error
         crc = crc32c(lengths_checked(lengths))
         check = struct.pack("<I", masked(crc))
         at += _CHECK
         if raw[at - _CHECK : at] != check or sum(lengths) != len(raw) - at:
-            raise self._damaged(name, "the lengths of its texts are wrong")
+            raise _damaged(self._user, name, "the lengths of its texts are wrong")
         if masked(crc32c(check, raw[at:], start=crc)) != entry.crc:
-            raise self._damaged(name, "its checksum is wrong")
+            raise _damaged(self._user, name, "its checksum is wrong")
         for i, length in enumerate(lengths):
             values[i] = raw[at : at + length]
             at += length
         return values.reshape(entry.shape)
-
-    def _damaged(self, name: str, what: str) -> FileFormatError:
-        return FileFormatError(f"{self._user}: variable {name!r}: cannot be read: {what}; {_AGAIN}")
 
 
 def _dtype(entry: Entry) -> np.dtype[np.generic]:
