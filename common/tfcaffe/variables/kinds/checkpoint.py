@@ -110,7 +110,9 @@ def write(path: Path, items: Items, like: Path | None = None, keep: bool = False
             writer.finish()
         return []
     if not _takes(Place.of(like)):
-        raise UsageError(f"--like {like}: is no checkpoint")
+        from tfcaffe.variables.files import refused_like
+
+        raise refused_like(like, f"{path.name} is a checkpoint, and takes over that of another one")
     variables = read(like)
     template = Template(variables)
     tensors = Tensors(variables.path, like)
