@@ -225,7 +225,18 @@ def test_careless_use(run: Run, files: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["model.keras", "model.weights.h5", "old.h5", "arrays.npz", "older.npy", "frozen.pb"]
+    "name",
+    [
+        "model.keras",
+        "model.weights.h5",
+        "old.h5",
+        "saved",
+        "objects.ckpt",
+        "run/tf1.ckpt-3",
+        "arrays.npz",
+        "older.npy",
+        "frozen.pb",
+    ],
 )
 def test_tensorflow_is_not_imported(name: str, files: Path) -> None:
     program = (

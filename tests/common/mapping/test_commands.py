@@ -352,6 +352,20 @@ def test_checkpoints_in_slices_are_read_quietly(desk: Desk) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("b.ckpt", "--like vars.npz: is a NumPy archive; b.ckpt is a checkpoint, and takes over"),
+        ("b.weights.h5", "--like vars.npz: is a NumPy archive; b.weights.h5 takes over the"),
+    ],
+)
+def test_like_of_another_kind(desk: Desk, output: str, words: str) -> None:
+    assert desk(FILL).code == 0
+    said = desk.back(f"--mapping map.yaml --like vars.npz -o {output}")
+    assert said.code == 2 and words in said.err
+    assert output not in desk.files
+
+
 def test_set_on_a_pattern(desk: Desk) -> None:
     """What is a key of the file is not taken for a layer of that very name."""
     desk.write("map.yaml", "mapping: 1\nlayers:\n  'c{n}': {weights: 'k{n}/w', bias: 'k{n}'}\n")
