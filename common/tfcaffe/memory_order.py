@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-_COLUMNS = 32  # float32 numbers: two lines of the cache
+_COLUMNS = 64  # float32 numbers: four lines of the cache
 _ROWS = 16  # one line
 _PIECE = 1 << 27  # bytes for a writer; of fewer, lines of the cache are read more often
 _LARGE = 1 << 25  # bytes that are worth several threads
