@@ -178,7 +178,7 @@ def axis_of(transform: Transform, letter: str) -> str:
         return letter.lower()
     if letter == "I" and "c" in axes:
         return "c"
-    if letter == "O" and len(axes) == 1:  # a bias has the outputs alone
+    if letter in "OIC" and len(axes) == 1:  # a number for each channel
         return axes[0]
     raise LayoutError(f"the variable has no axis {letter}: it has {tf.strip()}")
 

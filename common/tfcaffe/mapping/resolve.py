@@ -14,6 +14,7 @@ from tfcaffe.layout import Shape
 from tfcaffe.mapping.hints import Hints
 from tfcaffe.mapping.layouts import LayoutError
 from tfcaffe.mapping.mapping_file import Ignored, MappingFile, Rule
+from tfcaffe.mapping.orders import colours
 from tfcaffe.mapping.pairs import (
     NEAREST,
     PARTS,
@@ -128,6 +129,7 @@ def resolve(
         except LayoutError as error:
             unfit.append(Pair(blob, value, names, minus))
             problems.append(Problem(f"{blob} {sizes_of(blob.param.shape)}: {error}", value.place))
+    problems += colours(mapping, plan)
     problems += [p for pair in pairs if (p := other_epsilon(mapping, plan, pair, epsilons or {}))]
     problems += [
         _lone_part(name, *found)

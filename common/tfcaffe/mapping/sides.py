@@ -11,6 +11,7 @@ from typing import Literal, TypedDict, Unpack
 from tfcaffe.errors import naming
 from tfcaffe.infer import check_types
 from tfcaffe.load import load_net
+from tfcaffe.mapping import orders, shipped
 from tfcaffe.mapping.mapping_file import MappingFile, load_mapping
 from tfcaffe.mapping.resolve import Resolved, resolve
 from tfcaffe.plan import Plan, make_plan
@@ -57,7 +58,9 @@ class Sides:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was decided while reading."""
-        return (*self.plan.net.notes, *(self.variables.notes if self.variables else ()))
+        read = self.variables.notes if self.variables else ()
+        asked = shipped.conditions(self.mapping.path)
+        return (*self.plan.net.notes, *read, *asked, *orders.notes(self.plan))
 
 
 class SideOptions(TypedDict, total=False):
