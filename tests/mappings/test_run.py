@@ -90,7 +90,7 @@ TWO = """
 layer { name: "image" type: "Input" top: "image"
   input_param { shape { dim: 1 dim: 3 dim: 9 dim: 8 } } }
 layer { name: "depth" type: "Input" top: "depth"
-  input_param { shape { dim: 1 dim: 3 dim: 9 dim: 8 } } }
+  input_param { shape { dim: 1 dim: 4 dim: 9 dim: 8 } } }
 layer { name: "a" type: "Convolution" bottom: "image" top: "a"
   convolution_param { num_output: 4 kernel_size: 3 } }
 layer { name: "half" type: "Power" bottom: "depth" top: "half" power_param { scale: 0.5 } }
@@ -108,9 +108,8 @@ layers:
 def _two_inputs(folder: Path, *names: str) -> Check:
     """A net of two inputs, one of which is turned round, and a model with inputs of these names."""
     layers = keras.layers
-    inputs = [keras.Input((9, 8, 3), name=name) for name in names]
-    by = dict(zip(names, inputs, strict=True))
-    image, depth = (by.get(name, inputs[i]) for i, name in enumerate(("image", "depth")))
+    inputs = [keras.Input((9, 8, 3 if n in ("image", "one") else 4), name=n) for n in names]
+    image, depth = sorted(inputs, key=lambda tensor: tensor.shape[-1])
     left, right = layers.Conv2D(4, 3, name="a")(image), layers.Conv2D(4, 3, name="b")(depth * 0.5)
     model = keras.Model(inputs, layers.Add(name="sum")([left, right]))
     rng = np.random.default_rng(3)
