@@ -225,7 +225,10 @@ def _lone_part(name: str, blob: Blob, value: Value) -> Problem:
 
 
 def _ignored(items: Sequence[Ignored], name: str) -> Ignored | None:
-    return next((item for item in items if _left_out(item.glob, name)), None)
+    """The pattern that leaves a name out; what has to be a number is not hidden by others."""
+    found = [item for item in items if _left_out(item.glob, name)]
+    strict = [item for item in found if item.must_be is not None]
+    return next(iter(strict or found), None)
 
 
 def _left_out(glob: str, name: str) -> bool:

@@ -142,6 +142,13 @@ def test_stars(plan: Plan, glob: str, yes: list[str], no: list[str]) -> None:
     assert set(left.left_variables) - set(SHAPES) == set(yes)
 
 
+def test_a_wider_pattern_does_not_hide_what_must_be_a_number(plan: Plan) -> None:
+    more = {**SHAPES, "a/b": (1,), "a/c": (1,)}
+    head = 'ignore: {variables: ["a/**", {name: a/b, must_be: 1}]}\n'
+    answer = resolved(plan, ENTRIES, more, head=head)
+    assert answer.zeros == {"a/b": 1} and set(answer.left_variables) == {"a/b", "a/c"}
+
+
 def test_blobs_left_out_by_name_need_a_base(plan: Plan) -> None:
     entries = ENTRIES.replace("  fc: {weights: fc/w, bias: fc/b}\n", "")
     shapes = {name: shape for name, shape in SHAPES.items() if not name.startswith("fc")}
