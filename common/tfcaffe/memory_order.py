@@ -12,8 +12,9 @@ import numpy as np
 
 _COLUMNS = 64  # float32 numbers: four lines of the cache
 _ROWS = 16  # one line
-_PIECE = 1 << 27  # bytes for a writer; of fewer, lines of the cache are read more often
-_LARGE = 1 << 25  # bytes that are worth several threads
+_LARGE = 1 << 24  # bytes that are worth several threads
+_PIECE = 1 << 25  # bytes for a writer
+_WIDE_PIECE = 1 << 27  # of numbers that lie across the rows; smaller ones read lines more often
 
 
 @dataclass(frozen=True)
@@ -65,18 +66,13 @@ def rows(array: np.ndarray) -> Iterator[np.ndarray]:
     if array.ndim < 2 or array.flags.c_contiguous or not array.size:
         yield contiguous(array)
         return
-    in_rows = _densest(array) == 0
-    step = _ROWS if in_rows else max(1, _PIECE // array[0].nbytes)
+    size = _PIECE if _densest(array) == 0 else _WIDE_PIECE
+    step = max(1, size // array[0].nbytes)
     room = np.empty((min(step, len(array)), *array.shape[1:]), array.dtype)
-    buffer = None
     for first in range(0, len(array), step):
         part = array[first : first + step]
-        piece = room[: len(part)]
-        if in_rows:
-            piece[...] = buffer = _as_it_lies(part, buffer)
-        else:
-            _fill(piece, part)
-        yield piece
+        _fill(room[: len(part)], part)
+        yield room[: len(part)]
 
 
 def _fill(result: np.ndarray, array: np.ndarray) -> None:

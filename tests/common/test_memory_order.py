@@ -29,6 +29,7 @@ def test_pieces_are_the_array(
     rng: np.random.Generator,
 ) -> None:
     monkeypatch.setattr(memory_order, "_PIECE", piece)
+    monkeypatch.setattr(memory_order, "_WIDE_PIECE", piece)
     monkeypatch.setattr(memory_order, "_LARGE", 64)
     numbers = rng.standard_normal(shape).astype(np.float32)
     if not aligned:
@@ -47,7 +48,10 @@ def test_pieces_are_the_array(
     assert (np.shape(apart), apart.dtype, apart.size) == ((turned.size,), np.float32, turned.size)
 
 
-def test_pieces_are_small() -> None:
-    turned = np.zeros((64, 16, 3, 2), np.float32).transpose(2, 3, 1, 0)
-    assert max(part.nbytes for part in rows(np.zeros((640, 50), np.float32).T)) <= 16 * 2560
-    assert [part.shape for part in rows(turned)] == [turned.shape]
+def test_pieces_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_order, "_PIECE", 3000 * 4)
+    monkeypatch.setattr(memory_order, "_WIDE_PIECE", 5000 * 4)
+    table, kernel = np.zeros((640, 50), np.float32), np.zeros((64, 16, 3, 4), np.float32)
+    assert [part.shape for part in rows(table.T)] == [(4, 640)] * 12 + [(2, 640)]
+    turned = kernel.transpose(2, 3, 1, 0)
+    assert [part.shape for part in rows(turned)] == [(1, 4, 16, 64)] * 3
