@@ -115,7 +115,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     from tfcaffe.quiet import set_environment
 
     set_environment()
-    notes = _filled(options) if options.mapping else _converted(options, console)
+    notes = _filled(options, console) if options.mapping else _converted(options, console)
     for note in notes:
         console.note(note)
     for path in options.output:
@@ -123,22 +123,24 @@ def run(options: argparse.Namespace, console: Console) -> int:
     return DONE
 
 
-def _filled(options: argparse.Namespace) -> list[str]:
+def _filled(options: argparse.Namespace, console: Console) -> list[str]:
     """Variables, by a mapping."""
     from caffe2tf.convert import fill_by
     from tfcaffe.quiet import quiet_for
 
     quiet_for(options.like)
-    return fill_by(
-        options.mapping,
-        options.net,
-        options.weights,
-        options.output,
-        options.to,
-        options.like,
-        options.overwrite,
-        _net_options(options),
-    )
+    with console.progress() as watch:
+        return fill_by(
+            options.mapping,
+            options.net,
+            options.weights,
+            options.output,
+            options.to,
+            options.like,
+            options.overwrite,
+            _net_options(options),
+            watch,
+        )
 
 
 def _converted(options: argparse.Namespace, console: Console) -> list[str]:

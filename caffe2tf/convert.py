@@ -90,6 +90,7 @@ def fill_by(
     like: AnyPath | None,
     overwrite: bool,
     options: Options,
+    watch: Watch = unwatched,
 ) -> list[str]:
     """Write the variables that a mapping names; arguments and errors as for `convert`."""
     from caffe2tf.fill import fill
@@ -110,7 +111,7 @@ def fill_by(
         raise UsageError("--mapping moves numbers: name the WEIGHTS")
     paths = [output] if isinstance(output, str | PathLike) else list(output)
     targets = [Path(path) for path in paths]
-    return fill(net, weights, targets, mapping=mapping, overwrite=overwrite, **chosen)
+    return fill(net, weights, targets, mapping=mapping, overwrite=overwrite, watch=watch, **chosen)
 
 
 @dataclass(frozen=True)

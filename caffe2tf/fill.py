@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tfcaffe.bind import bind
 from tfcaffe.errors import ConversionError, OutputError
@@ -17,8 +16,10 @@ from tfcaffe.mapping.apply import to_variables
 from tfcaffe.mapping.resolve import Resolved
 from tfcaffe.mapping.sides import AnyPath, SideOptions, read_sides
 from tfcaffe.output import check_writable, replacing_all, spare_inputs
+from tfcaffe.progress import Watch, part, unwatched
 from tfcaffe.variables.base import Variables
 from tfcaffe.variables.files import files_of, write_variables
+from tfcaffe.variables.kinds import Items
 
 
 def fill(
@@ -28,6 +29,7 @@ def fill(
     *,
     mapping: AnyPath,
     overwrite: bool = False,
+    watch: Watch = unwatched,
     **options: Unpack[SideOptions],
 ) -> list[str]:
     """Write variables with a caffemodel's numbers.
@@ -38,6 +40,7 @@ def fill(
         output: `.ckpt`, `.npz` or `.weights.h5`.
         mapping: a file, or the name of a shipped mapping.
         overwrite: whether outputs that exist may be replaced.
+        watch: is told how far it is.
         options: `tfcaffe.mapping.sides.SideOptions` has them all; `like` is a file of the user's
             own model here, whose names and structure are taken over.
 
@@ -64,10 +67,11 @@ def fill(
     notes = [*sides.notes, *binding.notes]
     with replacing_all(files, overwrite) as temporary:
         remaining = iter(temporary)
-        for path, mine in places.items():
+        for i, (path, mine) in enumerate(places.items()):
             spots = [next(remaining) for _ in mine]
             made = spots[0].with_name(path.name)
-            items = _whole(resolved, to_variables(resolved, binding), sides.variables)
+            told = part(watch, path.name, i, len(places))
+            items = _whole(resolved, to_variables(resolved, binding, told), sides.variables)
             try:
                 notes += write_variables(made, items, like, keep=True)
             except ConversionError as error:  # said of the file that the user named
@@ -81,9 +85,7 @@ def fill(
     return notes
 
 
-def _whole(
-    resolved: Resolved, items: Iterator[tuple[str, NDArray[np.float32]]], like: Variables | None
-) -> Iterator[tuple[str, NDArray[np.float32]]]:
+def _whole(resolved: Resolved, items: Items, like: Variables | None) -> Items:
     """With the variables that are left out because they have to be one number."""
     yield from items
     if like is not None:

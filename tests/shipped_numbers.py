@@ -68,7 +68,8 @@ def unequal_variables(resolved: Resolved) -> list[str]:
     folded = {pair.minus: pair.variables[0] for pair in resolved.pairs if pair.minus}
     wanted = dict.fromkeys(before)
     wrong = []
-    for name, array in to_variables(resolved, bound(resolved, to_layers(resolved, before))):
+    for name, given in to_variables(resolved, bound(resolved, to_layers(resolved, before))):
+        array = np.asarray(given)
         del wanted[name]
         if name in folded:
             expected = np.zeros_like(array)

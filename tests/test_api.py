@@ -72,7 +72,7 @@ def test_every_option_is_a_flag() -> None:
     [
         (fill_command, {"output", "overwrite", "prototxt", "mapping", "base"}),
         (init, {"output", "overwrite", "json"}),
-        (check, {"weights", "checkpoint", "run", "json"}),
+        (check, {"weights", "checkpoint", "base", "run", "json"}),
         (set_, {"net", "checkpoint"}),
         (ignore, {"net", "checkpoint"}),
     ],

@@ -49,15 +49,17 @@ def run(options: argparse.Namespace, console: Console) -> int:
     from tfcaffe.quiet import quiet_for
 
     quiet_for(options.source, options.like)
-    notes = convert(
-        options.source,
-        options.output,
-        prototxt=options.prototxt,
-        mapping=options.mapping,
-        base=options.base,
-        **side_options(options),
-        overwrite=options.overwrite,
-    )
+    with console.progress() as watch:
+        notes = convert(
+            options.source,
+            options.output,
+            prototxt=options.prototxt,
+            mapping=options.mapping,
+            base=options.base,
+            **side_options(options),
+            overwrite=options.overwrite,
+            watch=watch,
+        )
     for note in notes:
         console.note(note)
     console.note(f"wrote {options.output}")

@@ -7,6 +7,7 @@ from typing import Unpack
 from tf2caffe.fill import fill
 from tfcaffe.errors import UsageError
 from tfcaffe.mapping.sides import AnyPath, SideOptions
+from tfcaffe.progress import Watch, unwatched
 
 
 def convert(
@@ -17,6 +18,7 @@ def convert(
     mapping: AnyPath | None = None,
     base: AnyPath | None = None,
     overwrite: bool = False,
+    watch: Watch = unwatched,
     **options: Unpack[SideOptions],
 ) -> list[str]:
     """Fill a prototxt with the numbers of a checkpoint, by a mapping.
@@ -28,6 +30,7 @@ def convert(
         mapping: a file, or the name of a shipped mapping.
         base: a caffemodel whose numbers stay where the mapping says nothing.
         overwrite: whether an output that exists may be replaced.
+        watch: is told how far it is.
         options: `tfcaffe.mapping.sides.SideOptions` has them all.
 
     Returns:
@@ -49,5 +52,6 @@ def convert(
         mapping=mapping,
         base=base,
         overwrite=overwrite,
+        watch=watch,
         **options,
     )

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Unpack
 
-from tfcaffe.bind import bind
 from tfcaffe.errors import OutputError, UsageError
 from tfcaffe.files import caffemodel
 from tfcaffe.input import FileIdentity
-from tfcaffe.load import load_weights
 from tfcaffe.mapping.apply import to_layers
+from tfcaffe.mapping.kept import keep
 from tfcaffe.mapping.sides import AnyPath, SideOptions, read_sides
 from tfcaffe.output import check_writable, replacing, spare_inputs
+from tfcaffe.progress import Watch, unwatched
 
 
 def fill(
@@ -23,6 +23,7 @@ def fill(
     mapping: AnyPath,
     base: AnyPath | None = None,
     overwrite: bool = False,
+    watch: Watch = unwatched,
     **options: Unpack[SideOptions],
 ) -> list[str]:
     """Write a `.caffemodel` with a checkpoint's numbers; all else is as for `tf2caffe.convert`."""
@@ -39,19 +40,16 @@ def fill(
     assert sides.variables is not None
     spare_inputs([output], [*named, mapping, options.get("like"), *sides.variables.files])
     inputs += [FileIdentity.of(path) for path in sides.variables.files]
-    notes = list(sides.notes)
-    old = None
-    if base is not None:
-        old = bind(sides.plan, load_weights(base))
-        notes += old.notes
     resolved = sides.resolved(partial=base is not None)
     resolved.check()
+    notes, numbers = list(sides.notes), None
     if base is None:
         resolved.check_filled()
-    if resolved.lone_blobs or resolved.left_blobs:
-        kept = [str(blob) for blob in (*resolved.lone_blobs, *resolved.left_blobs)]
-        notes.append(f"{len(kept)} blobs keep what {base} has: {', '.join(kept[:5])}")
-    layers = to_layers(resolved, sides.variables.entries, old)
+    else:
+        kept = keep(resolved, base)
+        notes += kept.notes
+        numbers = kept.numbers
+    layers = to_layers(resolved, sides.variables.entries, numbers, watch)
     with replacing(output, overwrite) as place:
         caffemodel.write(place, layers, net_name=sides.plan.net.name)
         for identity in inputs:

@@ -51,13 +51,17 @@ def find_families(net: Net) -> list[Family]:
     Raises:
         UnsupportedError: the types that have none, all at once, each with its layers.
     """
+    check_types(net, "cut them off with --outputs or add them with a plugin (docs/layers.md)")
+    return [registry()[layer.type] for layer in net.layers]
+
+
+def check_types(net: Net, way_out: str) -> None:
+    """Raises:
+    UnsupportedError: layers of types that have no family, all of them, and the way out.
+    """
     if missing := unknown_types(net):
         lines = "".join(f"\n  {kind}: {listed(layers)}" for kind, layers in missing.items())
-        raise UnsupportedError(
-            "these layer types are not supported; cut them off with --outputs or add them with "
-            f"a plugin (docs/layers.md):{lines}"
-        )
-    return [registry()[layer.type] for layer in net.layers]
+        raise UnsupportedError(f"these layer types are not supported; {way_out}:{lines}")
 
 
 def unknown_types(net: Net) -> dict[str, list[Layer]]:

@@ -1,4 +1,4 @@
-"""What is in a Caffe net or a file of weights, as plain data and without TensorFlow."""
+"""What is in a Caffe net, a file of weights or one of TensorFlow's, as plain data."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tfcaffe.bind import bind
-from tfcaffe.errors import UnsupportedError, UsageError
-from tfcaffe.files.file_kind import FileKind, checkpoint_prefix, file_kind
+from tfcaffe.errors import UsageError
+from tfcaffe.files.file_kind import FileKind, file_kind
 from tfcaffe.files.weights import Weights
 from tfcaffe.infer import listed, unknown_types
 from tfcaffe.load import CARRIED, load_net, load_weights
@@ -32,15 +32,18 @@ def inspect(
     stage: Sequence[str] = (),
     input_shape: Mapping[str, Sequence[int | None]] | None = None,
     proto: Sequence[AnyPath] = (),
+    like: AnyPath | None = None,
 ) -> Facts:
-    """Layers, tops, shapes, parameters and multiply-adds of a net, or the blobs of weights.
+    """Layers, tops, shapes, parameters and multiply-adds of a net; blobs; or variables.
 
     Args:
-        file: a prototxt; `-` for the one in the caffemodel; or a caffemodel or Caffe's `.h5` alone.
+        file: a prototxt; `-` for the one in the caffemodel; a caffemodel or Caffe's `.h5` alone;
+            or a checkpoint, a Keras file, a SavedModel, `.npz`, `.npy`, a frozen `.pb`.
         weights: `.caffemodel` or Caffe's `.h5`, to check that it fits the net.
         phase, level, stage: whose layers.
         input_shape: Caffe's shape of input blobs by name, None for a size that stays free.
         proto: `.proto` files with a forked Caffe's fields.
+        like: a `.keras` of the same model, which names the variables of a bare `.weights.h5`.
 
     Returns:
         What the command prints as JSON; what is not known is None. Notes are logged.
@@ -56,6 +59,7 @@ def inspect(
         stage=stage,
         input_shape=input_shape,
         proto=proto,
+        like=like,
     )
     for note in notes:
         log.info(note)
@@ -71,14 +75,18 @@ def facts_and_notes(
     stage: Sequence[str],
     input_shape: Mapping[str, Sequence[int | None]] | None,
     proto: Sequence[AnyPath],
+    like: AnyPath | None = None,
 ) -> tuple[Facts, list[str]]:
     """As `inspect`, with the notes for people."""
-    kind = FileKind.PROTOTXT if str(file) == CARRIED else file_kind(Path(file))
+    kind = kind_of(file)
     if kind is FileKind.TENSORFLOW:
-        raise UnsupportedError(
-            f"{file}: is TensorFlow's; inspect reads Caffe's files only so far: "
-            f"a prototxt, a caffemodel or Caffe's .h5. {_other_ways(Path(file))}"
-        )
+        from tfcaffe.tensorflow_files import describe_file
+
+        if weights is not None:
+            raise UsageError(f"{file}: is TensorFlow's; inspect it alone")
+        return describe_file(Path(file), None if like is None else Path(like))
+    if like is not None:
+        raise UsageError("--like is for a .weights.h5, whose variables have no names")
     if kind is FileKind.WEIGHTS:
         if weights is not None:
             raise UsageError(f"{file}: holds weights; name the prototxt first")
@@ -93,17 +101,23 @@ def facts_and_notes(
     return describe(found, loaded), notes
 
 
-def _other_ways(path: Path) -> str:
-    """What looks into a file of TensorFlow's."""
-    verify = "`verify` compares a model with its Caffe net"
-    if path.is_dir():
-        return f"{verify}; `saved_model_cli show --all --dir {path}` shows its signatures"
-    prefix = checkpoint_prefix(path)
-    if prefix is not None:
-        return f'`tf.train.list_variables("{prefix}")` lists its variables'
-    if path.suffix == ".keras":
-        return f'{verify}; `keras.saving.load_model("{path}").summary()` lists its layers'
-    return verify
+def kind_of(file: AnyPath) -> FileKind:
+    """What inspect is given.
+
+    Raises:
+        FileFormatError: the file cannot be read.
+    """
+    if str(file) == CARRIED:
+        return FileKind.PROTOTXT
+    path = Path(file)
+    kind = file_kind(path)
+    if kind is FileKind.TENSORFLOW or (
+        path.suffix and path.is_file() and kind is FileKind.PROTOTXT
+    ):
+        return kind
+    from tfcaffe.tensorflow_files import is_tensorflows  # a net is told without it
+
+    return FileKind.TENSORFLOW if is_tensorflows(path) else kind
 
 
 def describe(found: Survey, weights: Weights | None = None) -> dict[str, Any]:

@@ -77,12 +77,13 @@ class Pattern:
 
     def to_caffe_apart(self, array: np.ndarray) -> np.ndarray:
         """As `to_caffe`, but a view: axes that Caffe has as one stay apart."""
-        from einops import rearrange
-
         tf, caffe = self.text.split("->")
-        split = caffe.replace("(", "").replace(")", "")
-        view: np.ndarray = rearrange(array, f"{tf} -> {split}", **self.sizes)
-        return view
+        return self._apart(array, tf, caffe)
+
+    def to_tf_apart(self, array: np.ndarray) -> np.ndarray:
+        """As `to_tf`, but a view: axes that TensorFlow has as one stay apart."""
+        tf, caffe = self.text.split("->")
+        return self._apart(array, caffe, tf)
 
     @property
     def moves(self) -> tuple[tuple[int, int | None], ...]:
@@ -108,11 +109,16 @@ class Pattern:
     def _apply(self, array: np.ndarray, source: str, target: str) -> np.ndarray:
         from einops import rearrange
 
-        split = target.replace("(", "").replace(")", "")
-        moved: np.ndarray = rearrange(array, f"{source} -> {split}", **self.sizes)
+        moved, split = self._apart(array, source, target), _split(target)
         if split != target:
             moved = rearrange(contiguous(moved), f"{split} -> {target}", **self.sizes)
         return moved
+
+    def _apart(self, array: np.ndarray, source: str, target: str) -> np.ndarray:
+        from einops import rearrange
+
+        view: np.ndarray = rearrange(array, f"{source} -> {_split(target)}", **self.sizes)
+        return view
 
 
 @dataclass(frozen=True)
@@ -358,6 +364,11 @@ def _numbers(axes: Sequence[Sequence[Any]]) -> Iterator[list[int]]:
 
 def _grouped(names: list[str], axes: Sequence[Sequence[Any]]) -> list[list[str]]:
     return [[names[i] for i in numbers] for numbers in _numbers(axes)]
+
+
+def _split(side: str) -> str:
+    """One side of a pattern with every axis on its own."""
+    return side.replace("(", "").replace(")", "")
 
 
 def _groups(side: str) -> list[list[str]]:

@@ -5,12 +5,44 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-_COLUMNS = 32  # float32 numbers: two lines of the cache
+_COLUMNS = 64  # float32 numbers: four lines of the cache
 _ROWS = 16  # one line
-_LARGE = 1 << 25  # bytes that are worth several threads
+_LARGE = 1 << 24  # bytes that are worth several threads
+_PIECE = 1 << 25  # bytes for a writer
+_WIDE_PIECE = 1 << 27  # of numbers that lie across the rows; smaller ones read lines more often
+
+
+@dataclass(frozen=True)
+class Apart:
+    """An array of which a writer takes one piece after the other, and others the whole.
+
+    Args:
+        view: its numbers in C order, with axes apart that lie apart in memory.
+        shape: its own shape.
+    """
+
+    view: np.ndarray
+    shape: tuple[int, ...]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The view's."""
+        return self.view.dtype
+
+    @property
+    def size(self) -> int:
+        """How many numbers."""
+        return self.view.size
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The whole."""
+        whole = contiguous(self.view).reshape(self.shape)
+        return whole if dtype is None else whole.astype(dtype, copy=False)
 
 
 def contiguous(array: np.ndarray) -> np.ndarray:
@@ -22,6 +54,29 @@ def contiguous(array: np.ndarray) -> np.ndarray:
     if array.flags.c_contiguous:
         return array
     result = np.empty(array.shape, array.dtype)
+    _fill(result, array)
+    return result
+
+
+def rows(array: np.ndarray) -> Iterator[np.ndarray]:
+    """`array` in C order, in contiguous pieces of some of its rows, for a writer.
+
+    Each piece is to be used before the next is asked for, which takes its memory.
+    """
+    if array.ndim < 2 or array.flags.c_contiguous or not array.size:
+        yield contiguous(array)
+        return
+    size = _PIECE if _densest(array) == 0 else _WIDE_PIECE
+    step = max(1, size // array[0].nbytes)
+    room = np.empty((min(step, len(array)), *array.shape[1:]), array.dtype)
+    for first in range(0, len(array), step):
+        part = array[first : first + step]
+        _fill(room[: len(part)], part)
+        yield room[: len(part)]
+
+
+def _fill(result: np.ndarray, array: np.ndarray) -> None:
+    """Copies all numbers of an array."""
     in_rows = _densest(array) == 0
     # In most files numbers are not aligned, and NumPy would copy them one by one.
     as_it_lies = in_rows or not array.flags.aligned
@@ -41,23 +96,6 @@ def contiguous(array: np.ndarray) -> np.ndarray:
     else:
         with ThreadPoolExecutor(threads) as pool:  # NumPy copies without holding Python's lock
             list(pool.map(copy, (pieces[i::threads] for i in range(threads))))
-    return result
-
-
-def rows(array: np.ndarray) -> Iterator[np.ndarray]:
-    """`array` in C order, in contiguous pieces of some of its rows, for a writer.
-
-    Each piece is to be used before the next is asked for, which takes its memory.
-    """
-    if array.ndim < 2 or array.flags.c_contiguous:
-        yield contiguous(array)
-        return
-    buffer = None
-    piece = np.empty((_ROWS, *array.shape[1:]), array.dtype)
-    for first in range(0, len(array), _ROWS):
-        buffer = _as_it_lies(array[first : first + _ROWS], buffer)
-        piece[: len(buffer)] = buffer
-        yield piece[: len(buffer)]
 
 
 def _as_it_lies(array: np.ndarray, buffer: np.ndarray | None) -> np.ndarray:

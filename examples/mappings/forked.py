@@ -1,7 +1,7 @@
 """forked.prototxt as a TF2 user writes it: makes the object checkpoint forked.ckpt.
 
 python forked.py            # writes forked.ckpt, and the image.npy and answer.npy of one run
-python forked.py back.ckpt  # do these variables give that answer, too?
+python forked.py forked_back.ckpt  # do these variables give that answer, too?
 """
 
 from __future__ import annotations

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import caffe2tf.__main__ as caffe2tf_script
 import tf2caffe.__main__ as tf2caffe_script
+from mapped import ENTRIES, NET, SHAPES
 from oracles import Write
 from prototxts import data, layer
 from tfcaffe import cli
@@ -246,6 +248,29 @@ def test_progress_elsewhere() -> None:
     assert on_a_terminal(sys.executable, "-c", LONG, -1) == ("result False\n", "")
     done = subprocess.run([sys.executable, "-c", LONG, "0"], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("result False\n", "tool: note: on the way\n")
+
+
+def test_mappings_on_a_terminal(tmp_path: Path) -> None:
+    """Both ways and the check; the bar names blobs, is gone in the end, and stays away if quiet."""
+    net, mapping, variables = (tmp_path / name for name in ("n.prototxt", "m.yaml", "v.npz"))
+    net.write_text(NET)
+    mapping.write_text(f"mapping: 1\nlayers:{ENTRIES}")
+    np.savez(variables, **{name: np.ones(shape, np.float32) for name, shape in SHAPES.items()})
+    made, back = tmp_path / "n.caffemodel", tmp_path / "back.npz"
+    fill = ["tf2caffe", "convert", variables, "--prototxt", net, "-o", made]
+    commands = [
+        (fill, "fc", "tf2caffe: note: wrote"),
+        (["caffe2tf", "convert", net, made, "-o", back], "back.npz: fc.bias", "caffe2tf: note: w"),
+    ]
+    for command, step, note in commands:
+        run = [sys.executable, "-m", *command, "--mapping", mapping]
+        out, err = on_a_terminal(*run)
+        shown, _, rest = err.rpartition("\x1b[2K")
+        assert out == "" and "━" in shown and step in shown and rest.startswith(note)
+        assert on_a_terminal(*run, "--overwrite", "-q") == ("", "")
+    check = ["-m", "tf2caffe", "mapping", "check", mapping, net, "--checkpoint", variables]
+    out, err = on_a_terminal(sys.executable, *check)
+    assert out.endswith(f"{mapping}: fits {net}\n") and "error" not in err
 
 
 def test_convert_on_a_terminal(write: Write, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`inspect`: what it prints of nets and weights, gaps included, and that it starts without much."""
+"""`inspect`: what it prints of nets and weights, gaps included; that it starts without much."""
 
 import json
 import subprocess
@@ -212,44 +212,6 @@ def test_names_cannot_garble_the_terminal(run: Run, write: Write) -> None:
     assert out.splitlines()[3].split()[:4] == ["层", "ReLU", "data", "\\x9b"]
     assert all(line.isprintable() for line in (out + err).splitlines())
     assert json.loads(run(path, "--json")[1])["layers"][1]["name"] == "a\n\x1b[2J"
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "net.keras",
-        "net.weights.h5",
-        "net.pb",
-        "net.ckpt-3",
-        "net.ckpt-3.index",
-        "net.ckpt-3.data-00000-of-00001",
-        "saved",
-        "zip",
-    ],
-)
-def test_tensorflow_files_are_told(name: str, run: Run, tmp_path: Path) -> None:
-    for file in (
-        "net.keras",
-        "net.weights.h5",
-        "net.pb",
-        "net.ckpt-3.index",
-        "net.ckpt-3.data-00000-of-00001",
-        "saved/saved_model.pb",
-    ):
-        (tmp_path / file).parent.mkdir(exist_ok=True)
-        (tmp_path / file).write_bytes(b"\0")
-    (tmp_path / "zip").write_bytes(b"PK\x03\x04")
-    code, out, err = run(tmp_path / name)
-    assert (code, out) == (2, "")
-    assert f"{name}: is TensorFlow's; inspect reads Caffe's files only so far" in err
-    way = {
-        "net.keras": "load_model",
-        "saved": "saved_model_cli show",
-        "net.ckpt-3": 'net.ckpt-3")` lists its variables',
-        "net.ckpt-3.index": 'net.ckpt-3")` lists its variables',
-        "net.ckpt-3.data-00000-of-00001": 'net.ckpt-3")` lists its variables',
-    }
-    assert way.get(name, "`verify` compares a model with its Caffe net") in err
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+import tf2caffe
 from tfcaffe.errors import UsageError
 from tfcaffe.mapping.check import Check, check
 
@@ -83,3 +84,96 @@ def test_another_count_of_outputs_is_refused(model: Path, tmp_path: Path) -> Non
     more = 'layer { name: "more" type: "Power" bottom: "conv" top: "more" power_param { '
     with pytest.raises(UsageError, match=r"has 1 outputs, .*net\.prototxt 2"):
         _check(model, tmp_path, relu="negative_slope: 0 } }\n" + more)
+
+
+TWO = """
+layer { name: "image" type: "Input" top: "image"
+  input_param { shape { dim: 1 dim: 3 dim: 9 dim: 8 } } }
+layer { name: "depth" type: "Input" top: "depth"
+  input_param { shape { dim: 1 dim: 4 dim: 9 dim: 8 } } }
+layer { name: "a" type: "Convolution" bottom: "image" top: "a"
+  convolution_param { num_output: 4 kernel_size: 3 } }
+layer { name: "half" type: "Power" bottom: "depth" top: "half" power_param { scale: 0.5 } }
+layer { name: "b" type: "Convolution" bottom: "half" top: "b"
+  convolution_param { num_output: 4 kernel_size: 3 } }
+layer { name: "sum" type: "Eltwise" bottom: "a" bottom: "b" top: "sum" }
+"""
+TWO_MAPPING = """mapping: 1
+channels: {caffe: bgr, tensorflow: rgb}
+layers:
+  "{n}": {weights: "{n}/kernel", bias: "{n}/bias"}
+"""
+
+
+def _two_inputs(folder: Path, *names: str) -> Check:
+    """A net of two inputs, one of which is turned round, and a model with inputs of these names."""
+    layers = keras.layers
+    inputs = [keras.Input((9, 8, 3 if n in ("image", "one") else 4), name=n) for n in names]
+    image, depth = sorted(inputs, key=lambda tensor: tensor.shape[-1])
+    left, right = layers.Conv2D(4, 3, name="a")(image), layers.Conv2D(4, 3, name="b")(depth * 0.5)
+    model = keras.Model(inputs, layers.Add(name="sum")([left, right]))
+    rng = np.random.default_rng(3)
+    for weight in model.weights:
+        weight.assign(rng.normal(size=weight.shape))
+    model.save(folder / "two.keras")
+    (folder / "net.prototxt").write_text(TWO)
+    (folder / "m.yaml").write_text(TWO_MAPPING)
+    return check(
+        folder / "m.yaml", folder / "net.prototxt", checkpoint=folder / "two.keras", run=True
+    )
+
+
+@pytest.mark.parametrize("names", [("image", "depth"), ("depth", "image")])
+def test_several_inputs_by_name(names: tuple[str, str], tmp_path: Path) -> None:
+    found = _two_inputs(tmp_path, *names)
+    assert found.ran is not None and found.good, found.to_text()
+    assert "in order" not in found.to_text() and found.to_json()["run"]["inputs_by_order"] == []
+
+
+def test_several_inputs_in_order(tmp_path: Path) -> None:
+    found = _two_inputs(tmp_path, "one", "two")
+    assert found.ran is not None and found.good, found.to_text()
+    assert found.to_text().endswith(" (inputs in order: image = one, depth = two)")
+    assert found.to_json()["run"]["inputs_by_order"] == [["image", "one"], ["depth", "two"]]
+
+
+def test_inputs_that_nobody_can_tell(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"two\.keras: its inputs are two, image, .*cannot tell"):
+        _two_inputs(tmp_path, "two", "image")
+
+
+def test_another_count_of_inputs_is_refused(model: Path, tmp_path: Path) -> None:
+    more = 'layer { name: "more" type: "Input" top: "more" input_param { shape { dim: 1 dim: 4 '
+    more += (
+        'dim: 7 dim: 6 } } }\nlayer { name: "sum" type: "Eltwise" bottom: "conv" bottom: "more" '
+    )
+    with pytest.raises(UsageError, match=r"has 1 inputs, .*net\.prototxt 2"):
+        _check(
+            model,
+            tmp_path,
+            relu="negative_slope: 0 } }\n" + more + 'top: "conv" eltwise_param { operation: PROD ',
+        )
+
+
+def test_a_run_with_a_base(model: Path, tmp_path: Path) -> None:
+    """The head comes from an old caffemodel, which has another model's numbers."""
+    assert _check(model, tmp_path).good
+    net, mapping = tmp_path / "net.prototxt", tmp_path / "m.yaml"
+    tf2caffe.convert(model, tmp_path / "old.caffemodel", prototxt=net, mapping=mapping)
+    entry = "  last: {weights: last/kernel, bias: last/bias}\n"
+    mapping.write_text(
+        MAPPING.replace(entry, "") + "ignore: {variables: [last/*], blobs: [last.*]}"
+    )
+    with pytest.raises(UsageError, match=r"--run needs them: .*--base"):
+        check(mapping, net, checkpoint=model, run=True)
+    steps: list[tuple[str, int, int]] = []
+    found = check(
+        mapping,
+        net,
+        checkpoint=model,
+        base=tmp_path / "old.caffemodel",
+        run=True,
+        watch=lambda *step: steps.append(step),
+    )
+    assert found.good, found.to_text()
+    assert [what for what, _, _ in steps][-3:] == ["weights: last", "Caffe", "TensorFlow"]

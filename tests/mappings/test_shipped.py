@@ -48,6 +48,9 @@ def test_form(name: str) -> None:
     caffe, tensorflow = load_mapping(name).net.split(" <-> ")
     assert caffe and tensorflow
     assert (_CONDITION in text) == bool(SHIPPED[name].conditions)
+    said = shipped.conditions(path)
+    assert len(said) == bool(SHIPPED[name].conditions)
+    assert all(name in note and "#" not in note for note in said)
     assert f"`{name}`" in (shipped.folder() / "README.md").read_text(encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""`inspect`: what is in a Caffe net or a file of weights, without TensorFlow."""
+"""`inspect`: what is in a Caffe net, a file of weights or one of TensorFlow's."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from typing import Any
 
 from tfcaffe.cli import DONE, Console
 from tfcaffe.commands.options import add_net_options, parse_shapes
-from tfcaffe.inspection import facts_and_notes
+from tfcaffe.files.file_kind import FileKind
+from tfcaffe.inspection import facts_and_notes, kind_of
 from tfcaffe.terminal import table
 
 NAME = "inspect"
-SUMMARY = "print layers, tops, shapes, parameters and multiply-adds of a Caffe net"
+SUMMARY = "print the layers and shapes of a Caffe net, or the variables of a TensorFlow file"
 EXAMPLE = (
     "inspect deploy.prototxt",
     "inspect deploy.prototxt net.caffemodel --json",
     "inspect net.caffemodel",
+    "inspect model.ckpt",
 )
 _UNKNOWN = "?"
 _BOTTOMS = 3  # of one layer, in the table
@@ -29,17 +31,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file",
         metavar="FILE",
-        help="prototxt; `-` for the one in the caffemodel; or a caffemodel or Caffe's .h5 alone",
+        help="prototxt; `-` for the one in the caffemodel; a caffemodel or Caffe's .h5 alone; or a "
+        "checkpoint, Keras file, SavedModel, .npz, .npy or frozen .pb",
     )
     parser.add_argument(
         "weights", metavar="WEIGHTS", nargs="?", type=Path, help="check that these fit the net"
+    )
+    parser.add_argument(
+        "--like", type=Path, metavar="MODEL.keras", help="names the variables of a .weights.h5"
     )
     parser.add_argument("--json", action="store_true", help="for programs")
     add_net_options(parser)
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
-    """Print the net or the weights; with both, check that they fit."""
+    """Print what the file holds; of a net and weights, check that they fit."""
+    if kind_of(options.file) is FileKind.TENSORFLOW:
+        from tfcaffe.quiet import quiet_for
+
+        quiet_for(Path(options.file), options.like)
     facts, notes = facts_and_notes(
         options.file,
         options.weights,
@@ -48,14 +58,23 @@ def run(options: argparse.Namespace, console: Console) -> int:
         stage=options.stages,
         input_shape=parse_shapes(options.input_shapes),
         proto=options.protos,
+        like=options.like,
     )
     if options.json:
         console.result(json.dumps(facts, indent=1))
     else:
-        console.result(_net_table(facts) if "outputs" in facts else _weights_table(facts))
+        console.result(_table(facts))
     for note in notes:
         console.note(note)
     return DONE
+
+
+def _table(facts: dict[str, Any]) -> str:
+    if "outputs" in facts:
+        return _net_table(facts)
+    if "layers" in facts:
+        return _weights_table(facts)
+    return _variables_table(facts) if "variables" in facts else _constants_table(facts)
 
 
 def _net_table(facts: dict[str, Any]) -> str:
@@ -79,6 +98,27 @@ def _weights_table(facts: dict[str, Any]) -> str:
     for layer in facts["layers"]:
         blobs = ", ".join(map(_shape, layer["blobs"]))
         rows.append((layer["name"], layer["type"], blobs, _number(layer["parameters"])))
+    rows.append(("total", "", "", _number(facts["parameters"])))
+    return table(rows, numbers=1)
+
+
+def _variables_table(facts: dict[str, Any]) -> str:
+    rows = [("variable", "role", "type", "shape", "parameters")]
+    for variable in facts["variables"]:
+        role = f"{variable['role']} of {variable['of']}" if variable["of"] else variable["role"]
+        about = (variable["name"], role, variable["dtype"], _shape(variable["shape"]))
+        rows.append((*about, _number(variable["parameters"])))
+    rows.append(("total", "", "", "", _number(facts["parameters"])))
+    if facts["training"]:
+        rows.append(("of training only", "", "", "", _number(facts["training"])))
+    return table(rows, numbers=1)
+
+
+def _constants_table(facts: dict[str, Any]) -> str:
+    rows = [("constant", "type", "shape", "parameters")]
+    for constant in facts["constants"]:
+        about = (constant["name"], constant["dtype"], _shape(constant["shape"]))
+        rows.append((*about, _number(constant["parameters"])))
     rows.append(("total", "", "", _number(facts["parameters"])))
     return table(rows, numbers=1)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,27 +12,35 @@ from numpy.typing import NDArray
 from tfcaffe.bind import Binding
 from tfcaffe.errors import MappingError
 from tfcaffe.files.weights import Blob, Blobs, LayerBlobs
+from tfcaffe.layers.base import Param
 from tfcaffe.layout import Shape
 from tfcaffe.mapping.pairs import PARTS, Pair
 from tfcaffe.mapping.resolve import Resolved
+from tfcaffe.memory_order import Apart
+from tfcaffe.progress import Watch, unwatched
 from tfcaffe.variables.base import Variable
 
 Floats = NDArray[np.float32]
 
 
 def to_layers(
-    resolved: Resolved, variables: Mapping[str, Variable], base: Binding | None = None
+    resolved: Resolved,
+    variables: Mapping[str, Variable],
+    base: Binding | None = None,
+    watch: Watch = unwatched,
 ) -> Iterator[LayerBlobs]:
     """The layers of a caffemodel; each blob is read and laid out when it is written.
 
     Args:
         base: what the mapping leaves out keeps these numbers.
+        watch: is told how many numbers were taken.
 
     Raises:
         MappingError: a variable that has to be one number is not.
     """
     check_variables(resolved, variables)
     pairs = {(pair.blob.layer, pair.blob.index): pair for pair in resolved.pairs}
+    done, total = 0, _numbers(p for entry in resolved.plan.layers for p in entry.params)
     for i, entry in enumerate(resolved.plan.layers):
         if not entry.params:
             continue
@@ -48,20 +57,30 @@ def to_layers(
                 read = partial(_based, base, owner, param.role)
             blobs.append(Blob(param.shape, read, rows=_rows(pair, variables)))
         layer = resolved.plan.net.layers[i]
+        watch(layer.name, done, total)
+        done += _numbers(entry.params)
         yield LayerBlobs(layer.name, layer.type, Blobs(blobs), layer.bottoms, layer.tops)
 
 
-def to_variables(resolved: Resolved, binding: Binding) -> Iterator[tuple[str, Floats]]:
+def to_variables(
+    resolved: Resolved, binding: Binding, watch: Watch = unwatched
+) -> Iterator[tuple[str, Floats | Apart]]:
     """Every variable that the mapping names, with its numbers.
 
     A folded variable comes back as 0, since Caffe has only the sum.
+
+    Args:
+        watch: is told how many numbers were taken.
 
     Raises:
         MappingError: a blob for which there is no variable is not the constant that it must be.
     """
     values: tuple[int, Mapping[str, Floats]] = (-1, {})
     halves: dict[str, dict[int, Floats]] = {}
+    done, total = 0, _numbers(pair.blob.param for pair in resolved.pairs)
     for pair in sorted(resolved.pairs, key=lambda pair: pair.blob.layer):
+        watch(str(pair.blob), done, total)
+        done += _numbers([pair.blob.param])
         if values[0] != pair.blob.layer:
             values = (pair.blob.layer, binding.values(pair.blob.layer))
         blob = values[1][pair.blob.role]
@@ -75,7 +94,10 @@ def to_variables(resolved: Resolved, binding: Binding) -> Iterator[tuple[str, Fl
                 both = [half for _, half in sorted(halves.pop(pair.variables[0]).items())]
                 yield pair.variables[0], np.concatenate(both, part.axis)
             continue
-        yield from zip(pair.variables, pair.transform.to_tf(blob), strict=True)
+        if pair.transform.only_moves:
+            yield pair.variables[0], pair.transform.tf_apart(blob)
+        else:
+            yield from zip(pair.variables, pair.transform.to_tf(blob), strict=True)
         if pair.minus:
             yield pair.minus, np.zeros(blob.shape, np.float32)
 
@@ -124,6 +146,10 @@ def _rows(
         return None
     (name,) = pair.variables
     return lambda: transform.caffe_rows(variables[name].floats())
+
+
+def _numbers(params: Iterable[Param]) -> int:
+    return max(1, sum(prod(param.shape) for param in params))
 
 
 def _ones(shape: Shape) -> Floats:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from tfcaffe.bind import bind
 from tfcaffe.errors import MappingError, UsageError
+from tfcaffe.layout import Shape
 from tfcaffe.load import load_weights
 from tfcaffe.mapping import apply
-from tfcaffe.mapping.pairs import Pair
+from tfcaffe.mapping.kept import Kept, keep
+from tfcaffe.mapping.pairs import Blob, Pair
 from tfcaffe.mapping.resolve import Resolved
 from tfcaffe.mapping.sides import AnyPath, SideOptions, Sides, read_sides, shape_of
+from tfcaffe.progress import Watch, unwatched
 from tfcaffe.terminal import table
 from tfcaffe.verify.caffe_side import State
 
@@ -27,12 +30,14 @@ class Check:
 
     Args:
         problems: why the mapping does not fit; none if it does.
+        kept: what an old caffemodel gives, if there is one and the mapping fits.
         ran: what both sides computed, if they were run.
     """
 
     resolved: Resolved
     problems: tuple[str, ...]
     notes: tuple[str, ...]
+    kept: Kept | None = None
     ran: Run | None = None
 
     @property
@@ -52,8 +57,9 @@ class Check:
             "fits": self.fits,
             "mapping": str(found.mapping.path),
             "net": found.plan.net.path,
-            "pairs": [_pair_to_json(pair) for pair in found.pairs],
-            "unmatched_blobs": [str(blob) for blob in found.lone_blobs],
+            "pairs": [self._to_json(pair) for pair in self._pairs],
+            "kept_blobs": [str(blob) for blob in self._kept],
+            "unmatched_blobs": [str(b) for b in found.lone_blobs if b not in self._kept],
             "unmatched_variables": list(found.lone_variables),
             "ignored_blobs": [str(blob) for blob in found.left_blobs],
             "ignored_variables": list(found.left_variables),
@@ -65,21 +71,62 @@ class Check:
     def to_text(self) -> str:
         """A table, what is left over, and one line that says whether it fits."""
         rows = [("blob", "shape", "variable", "shape", "transform")]
-        for pair in self.resolved.pairs:
-            shapes = pair.transform.variable_shapes if pair.transform else ()
-            rows.append(
-                (
-                    str(pair.blob),
-                    shape_of(pair.blob.param.shape),
-                    " + ".join(pair.variables),
-                    " + ".join(map(shape_of, shapes)),
-                    pair.words,
-                )
-            )
+        for pair in self._pairs:
+            shapes = " + ".join("?" if s is None else shape_of(s) for s in self._shapes(pair))
+            words = self._words(pair)
+            variables = " + ".join(pair.variables)
+            rows.append((str(pair.blob), shape_of(pair.blob.param.shape), variables, shapes, words))
+        rows += [
+            (str(blob), shape_of(blob.param.shape), "", "", f"kept from {self.kept.path}")
+            for blob in self._kept
+            if self.kept
+        ]
         parts = [table(rows, numbers=0)] if len(rows) > 1 else []
         if self.problems:
             parts.append("\n".join(self.problems))
         return "\n\n".join([*parts, *self.verdicts])
+
+    @property
+    def _pairs(self) -> list[Pair]:
+        """In the net's order, with those that do not fit."""
+        pairs = [*self.resolved.pairs, *self.resolved.unfit]
+        return sorted(pairs, key=lambda pair: (pair.blob.layer, pair.blob.index))
+
+    def _shapes(self, pair: Pair) -> list[Shape | None]:
+        """The variables' own shapes, or without variables those that they have to have."""
+        if self.resolved.shapes is not None:
+            return [self.resolved.shapes.get(name) for name in pair.variables]
+        return [*pair.transform.variable_shapes] if pair.transform else [None] * len(pair.variables)
+
+    def _fits(self, pair: Pair) -> bool:
+        there = self.resolved.shapes
+        return pair not in self.resolved.unfit and (
+            there is None or all(name in there for name in pair.names)
+        )
+
+    def _words(self, pair: Pair) -> str:
+        if self._fits(pair):
+            return pair.words
+        return "does not fit" if pair in self.resolved.unfit else "is not there"
+
+    def _to_json(self, pair: Pair) -> dict[str, Any]:
+        shapes = self._shapes(pair)
+        fits = self._fits(pair)
+        return {
+            "layer": pair.blob.name,
+            "role": pair.blob.role,
+            "blob_shape": list(pair.blob.param.shape),
+            "variables": list(pair.variables),
+            "variable_shapes": [None if shape is None else list(shape) for shape in shapes],
+            "minus": pair.minus or None,
+            "constant": pair.value.constant,
+            "fits": fits,
+            "transform": pair.words if fits else None,
+        }
+
+    @property
+    def _kept(self) -> tuple[Blob, ...]:
+        return self.kept.blobs if self.kept else ()
 
     @property
     def verdicts(self) -> list[str]:
@@ -95,7 +142,9 @@ def check(
     *,
     weights: AnyPath | None = None,
     checkpoint: AnyPath | None = None,
+    base: AnyPath | None = None,
     run: bool = False,
+    watch: Watch = unwatched,
     **options: Unpack[SideOptions],
 ) -> Check:
     """Hold a mapping against a net and, where they are given, weights and a checkpoint.
@@ -105,23 +154,31 @@ def check(
         net: the prototxt.
         weights: a caffemodel; that its blobs fit, and are the constants that they must be.
         checkpoint: a file of variables; that they fit, each in one place.
+        base: an old caffemodel; blobs that the mapping leaves out keep what it has.
         run: whether both sides are run as well, where the checkpoint is a model, or the mapping
             a shipped one for a net that `architectures` can make.
+        watch: is told how far it is.
         options: `tfcaffe.mapping.sides.SideOptions` has them all.
 
     Raises:
         ConversionError: a file is missing, damaged or wrong in itself.
     """
+    if run and checkpoint is None:
+        raise UsageError("--run needs the TensorFlow model: --checkpoint MODEL.keras")
     sides = read_sides(mapping, net, checkpoint, **options)
-    found = sides.resolved()
-    notes = (*sides.notes, found.left_out) if found.left_blobs else sides.notes
+    found = sides.resolved(partial=base is not None)
+    kept = None if base is None else keep(found, base)
+    notes = sides.notes
+    if kept is not None:
+        notes = (*notes, *kept.notes)
+    elif found.left_blobs:
+        notes = (*notes, found.left_out)
     problems = [str(problem) for problem in found.problems]
     if not problems:
         problems += _wrong_numbers(found, weights, sides.variables)
     if not run or problems:
-        return Check(found, tuple(problems), notes)
-    if checkpoint is None:
-        raise UsageError("--run needs the TensorFlow model: --checkpoint MODEL.keras")
+        return Check(found, tuple(problems), notes, kept)
+    assert checkpoint is not None
     state = State(
         options.get("phase", "TEST"), options.get("level", 0), tuple(options.get("stage", ()))
     )
@@ -130,18 +187,31 @@ def check(
     with TemporaryDirectory(prefix="tfcaffe-") as folder:
         model = _model(sides, Path(checkpoint), Path(folder))
         mine = None if weights is None else Path(weights)
-        ran = run_both(sides, found, model, mine, state=state)
-    return Check(found, (), notes, ran)
+        old = None if kept is None else kept.numbers
+        ran = run_both(sides, found, model, mine, kept=old, state=state, watch=watch)
+    return Check(found, (), notes, kept, ran)
 
 
 def _model(sides: Sides, checkpoint: Path, folder: Path) -> Path:
-    """The checkpoint if it is a model itself, or the shipped mapping's net with its numbers."""
-    from tfcaffe.mapping.architectures import is_known, model_of
+    """The checkpoint if it is a model itself, or the shipped mapping's net with its numbers.
 
-    if checkpoint.is_dir() or checkpoint.suffix == ".keras" or not is_known(sides.mapping):
-        return checkpoint
+    Raises:
+        UsageError: it is neither.
+    """
+    from tfcaffe.mapping.architectures import is_known, model_of
+    from tfcaffe.verify.opening import is_model
+
     assert sides.variables is not None
-    return model_of(sides.mapping, sides.variables, folder)
+    path = sides.variables.path if checkpoint.name == "saved_model.pb" else checkpoint
+    if is_model(path):
+        return path
+    if is_known(sides.mapping):
+        return model_of(sides.mapping, sides.variables, folder)
+    raise UsageError(
+        f"{checkpoint}: is {sides.variables.kind}, which holds numbers but no model that --run "
+        "could run; give the model as a .keras file or a SavedModel. From numbers alone, --run "
+        "makes the nets of the shipped mappings for Keras's applications and TF-slim"
+    )
 
 
 def _wrong_numbers(found: Resolved, weights: AnyPath | None, variables: Any) -> list[str]:
@@ -159,17 +229,3 @@ def _wrong_numbers(found: Resolved, weights: AnyPath | None, variables: Any) -> 
         except MappingError as error:
             problems.append(str(error))
     return problems
-
-
-def _pair_to_json(pair: Pair) -> dict[str, Any]:
-    shapes = pair.transform.variable_shapes if pair.transform else ()
-    return {
-        "layer": pair.blob.name,
-        "role": pair.blob.role,
-        "blob_shape": list(pair.blob.param.shape),
-        "variables": list(pair.variables),
-        "variable_shapes": [list(shape) for shape in shapes],
-        "minus": pair.minus or None,
-        "constant": pair.value.constant,
-        "transform": pair.words,
-    }

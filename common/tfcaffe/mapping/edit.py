@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
 from tfcaffe.errors import MappingError, UsageError
 from tfcaffe.mapping import shipped
 from tfcaffe.mapping.document import Listing, Node, Section, Text, parse, read_text
-from tfcaffe.mapping.mapping_file import MappingFile, Rule, parse_mapping
+from tfcaffe.mapping.mapping_file import MappingFile, parse_mapping
+from tfcaffe.mapping.template import Template
+from tfcaffe.mapping.values import Value
 from tfcaffe.output import replacing
 
 AnyPath = str | PathLike[str]
@@ -94,37 +96,65 @@ def _with_entry(text: str, file: Path, layer: str, role: str, value: str) -> str
     if isinstance(entry, Section):
         old = entry.get(role)
         if old is not None:
-            return text[: old.place.start] + value + text[_end(old) :]
+            return _replaced(text, old, value)
         return _with_key(text, entry, quoted(role), value)
-    roles = {**_by_patterns(parse_mapping(text, file), layer), role: value}
+    roles = {**_said(parse_mapping(text, file), layer), role: value}
     listed = ", ".join(f"{quoted(name)}: {said}" for name, said in roles.items())
-    if isinstance(layers, Section) and layers.items:
+    if isinstance(layers, Section):
         return _with_key(text, layers, quoted(key), f"{{{listed}}}")
-    if layers is None:
-        return _at_end(text, f"layers:\n{_INDENT}{quoted(key)}: {{{listed}}}")
-    raise MappingError(f"{layers.place}: `layers` holds keys and values")
+    return _at_end(text, f"layers:\n{_INDENT}{quoted(key)}: {{{listed}}}", layers)
 
 
-def _by_patterns(mapping: MappingFile, layer: str) -> dict[str, str]:
-    """What patterns say of a layer, role by role, as values of an exact entry."""
-    found: dict[str, str] = {}
-    for rule in mapping.rules:
-        values = None if rule.key.exact else rule.key.read(layer, "caffe")
-        if values is not None:
-            found |= {role: _rendered(rule, role, values) for role in rule.roles}
-    return found
+def _said(mapping: MappingFile, layer: str) -> dict[str, str]:
+    """What the file, or one that it extends, says of a layer: as values of an exact entry.
+
+    As everywhere, an exact entry hides all patterns.
+    """
+    readings = [(rule, rule.key.read(layer, "caffe")) for rule in mapping.rules]
+    matched = [(rule, values) for rule, values in readings if values is not None]
+    matched = [entry for entry in matched if entry[0].key.exact] or matched
+    return {
+        role: _rendered(value, values)
+        for rule, values in matched
+        for role, value in rule.roles.items()
+    }
 
 
-def _rendered(rule: Rule, role: str, values: Mapping[str, str]) -> str:
-    value = rule.roles[role]
-    names = [t.render(values, "tensorflow") for t in value.variables]
-    braces = [name.replace("{", "{{").replace("}", "}}") for name in names]
-    if len(braces) == 1 and not value.unusual:
-        return quoted(braces[0])
-    raise MappingError(
-        f"{value.place}: {rule.key.text!r} says more of {role!r} than a name; write an entry "
-        "of its own for this layer by hand"
-    )
+def _rendered(value: Value, values: Mapping[str, str]) -> str:
+    """A value with its placeholders filled in."""
+    if value.constant is not None:
+        return f"{{constant: {value.constant!r}}}"
+    names = [_name(template, values) for template in value.variables]
+    if not value.unusual:
+        return names[0]
+    keys = {
+        "variable" if not value.along else "concat": names[0] if not value.along else _list(names),
+        "along": value.along,
+        "minus": _name(value.minus, values) if value.minus else "",
+        "epsilon": _number(value.epsilon),
+        "layout": value.layout,
+        "flatten": _list(
+            [f"{letter}={size}" if size else letter for letter, size in value.flatten]
+        ),
+        "reverse": _list(value.reverse),
+        "rearrange": quoted(value.rearrange) if value.rearrange else "",
+        "part": value.part,
+        "gates": value.gates,
+        "forget_bias": _number(value.forget_bias),
+    }
+    return f"{{{', '.join(f'{key}: {said}' for key, said in keys.items() if said)}}}"
+
+
+def _name(template: Template, values: Mapping[str, str]) -> str:
+    return quoted(template.render(values, "tensorflow").replace("{", "{{").replace("}", "}}"))
+
+
+def _list(words: Sequence[str]) -> str:
+    return f"[{', '.join(words)}]" if words else ""
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else repr(value)
 
 
 def _with_ignored(text: str, file: Path, pattern: str) -> str:
@@ -142,9 +172,7 @@ def _with_ignored(text: str, file: Path, pattern: str) -> str:
     if any(isinstance(item, Text) and item.value == pattern for item in listing.items):
         return text
     if text[listing.place.start] == "[":
-        end = listing.place.end - 1
-        comma = ", " if listing.items else ""
-        return text[:end].rstrip() + comma + quoted(pattern) + text[end:]
+        return _in_flow(text, listing.place.start, listing.items[-1:], quoted(pattern))
     first = listing.items[0]
     start = text.rfind("\n", 0, first.place.start) + 1
     indent = text[start : text.index("-", start)]
@@ -154,13 +182,25 @@ def _with_ignored(text: str, file: Path, pattern: str) -> str:
 def _with_key(text: str, section: Section, key: str, value: str) -> str:
     """One more key at the end of a section, in its own style."""
     if section.flow:
-        end = section.place.end - 1
-        comma = ", " if section.items else ""
-        return text[:end].rstrip() + comma + f"{key}: {value}" + text[end:]
+        last = [node for _, node in section.items[-1:]]
+        return _in_flow(text, section.place.start, last, f"{key}: {value}")
     first = section.items[0][0]
     start = text.rfind("\n", 0, first.place.start) + 1
     indent = " " * (first.place.start - start)
     return _after_line(text, _end(section), f"{indent}{key}: {value}")
+
+
+def _in_flow(text: str, start: int, last: Sequence[Node], item: str) -> str:
+    """One more item right behind the last one: comments and a comma may stand behind that."""
+    at = _end(last[0]) if last else start + 1
+    return text[:at] + (", " if last else "") + item + text[at:]
+
+
+def _replaced(text: str, old: Node, value: str) -> str:
+    """Another value; line ends and spaces behind the old one are not its own."""
+    start, end = old.place.start, _end(old)
+    kept = text[start:end].rstrip()
+    return text[:start] + ("" if kept else " ") + value + text[start + len(kept) :]
 
 
 def _at_end(text: str, lines: str, empty: Node | None = None) -> str:

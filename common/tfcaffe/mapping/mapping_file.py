@@ -4,59 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeVar
 
 from tfcaffe.errors import UsageError
 from tfcaffe.mapping import shipped
 from tfcaffe.mapping.document import Listing, Node, Place, Section, Text, parse, read_text, wrong
-from tfcaffe.mapping.template import Rows, Template, key_template, name_template, rows
+from tfcaffe.mapping.fields import (
+    check_keys,
+    expect,
+    number_at,
+    section_of,
+    text_at,
+    text_of,
+)
+from tfcaffe.mapping.template import Rows, Template, key_template, rows
+from tfcaffe.mapping.values import Value, epsilon_at, value_of
 
-_T = TypeVar("_T")
 _TOP = ("mapping", "net", "extends", "channels", "tables", "epsilon", "layers", "ignore")
-_KERNEL = ("layout", "flatten", "reverse", "rearrange", "part", "gates", "forget_bias")
-_VALUE = ("variable", "concat", "along", "constant", "minus", "epsilon", *_KERNEL)
 _ORDERS = ("bgr", "rgb")
 _DEEPEST = 8  # files that extend each other
-
-
-@dataclass(frozen=True)
-class Value:
-    """What one role of an entry is in TensorFlow.
-
-    Args:
-        variables: one name, or several to be joined along the axis `along`; none for a constant.
-        constant: Caffe's blob is filled with it, and there is no variable.
-        minus: a variable that is subtracted, since Caffe has no blob for it.
-        epsilon: TensorFlow's, for a BatchNorm's variance.
-        layout: letters of the variable's axes (`HWIO`), where they are not the usual ones.
-        flatten: the order of a fully connected layer's input, as (letter, size or 0).
-        reverse: letters of axes along which the kernel is turned round.
-        rearrange: an einops pattern, TensorFlow's side first.
-        part: "input" or "recurrent": the first or last rows of a variable that is both kernels.
-        gates: letters of a recurrent layer's gates, in the variable's order.
-        forget_bias: what TensorFlow adds to the forget gate's bias when it runs.
-    """
-
-    place: Place
-    variables: tuple[Template, ...] = ()
-    along: str = ""
-    constant: float | None = None
-    minus: Template | None = None
-    epsilon: float | None = None
-    layout: str = ""
-    flatten: tuple[tuple[str, int], ...] = ()
-    reverse: tuple[str, ...] = ()
-    rearrange: str = ""
-    part: str = ""
-    gates: str = ""
-    forget_bias: float | None = None
-
-    @property
-    def unusual(self) -> bool:
-        """Whether it says more than a variable's name."""
-        return self != Value(self.place, self.variables)
 
 
 @dataclass(frozen=True)
@@ -123,7 +89,7 @@ def parse_mapping(text: str, path: Path) -> MappingFile:
 
 def _load(path: Path, text: str, above: tuple[Path, ...]) -> tuple[MappingFile, Tables]:
     root = parse(text, str(path))
-    _check_keys(root, _TOP, "a mapping file")
+    check_keys(root, _TOP, "a mapping file")
     version = root.get("mapping")
     if not isinstance(version, Text) or version.value != "1":
         place = version.place if version else root.place
@@ -132,9 +98,9 @@ def _load(path: Path, text: str, above: tuple[Path, ...]) -> tuple[MappingFile, 
     tables = {**inherited, **_tables(root)}
     mine = MappingFile(
         path=path,
-        net=_text(root, "net") or (base.net if base else ""),
+        net=text_at(root, "net") or (base.net if base else ""),
         flips=_flips(root) if root.get("channels") or base is None else base.flips,
-        epsilon=_number(root, "epsilon") if root.get("epsilon") or base is None else base.epsilon,
+        epsilon=epsilon_at(root) if root.get("epsilon") or base is None else base.epsilon,
         rules=tuple(_rules(root, tables)),
         variables=tuple(_ignored(root, "variables")),
         blobs=tuple(_ignored(root, "blobs")),
@@ -160,7 +126,7 @@ def _extended(
     node = root.get("extends")
     if node is None:
         return None, {}
-    name = _as_text(node, "a file's name")
+    name = text_of(node, "a file's name")
     try:
         other = shipped.find(path.parent / name if name.endswith((".yaml", ".yml")) else name)
     except UsageError as error:
@@ -172,166 +138,62 @@ def _extended(
 
 
 def _tables(root: Section) -> Tables:
-    section = _section(root.get("tables"), "tables")
+    section = section_of(root.get("tables"), "tables")
     found = {}
     for key, node in section.items if section else ():
-        table = _section(node, f"the table {key.value!r}")
-        pairs = [(k.value, _as_text(v, "a table's text")) for k, v in table.items] if table else []
+        table = section_of(node, f"the table {key.value!r}")
+        pairs = [(k.value, text_of(v, "a table's text")) for k, v in table.items] if table else []
         found[key.value] = rows(pairs, key.place)
     return found
 
 
 def _rules(root: Section, tables: Tables) -> Iterator[Rule]:
-    section = _section(root.get("layers"), "layers")
+    section = section_of(root.get("layers"), "layers")
     for key, node in section.items if section else ():
         template = key_template(key, tables)
-        roles = _section(node, f"the entry {key.value!r}")
+        roles = section_of(node, f"the entry {key.value!r}")
         if roles is None or not roles.items:
             raise wrong(key.place, f"the entry {key.value!r} names no role: weights, bias …")
         yield Rule(
             template,
-            {role.value: _value(value, template) for role, value in roles.items},
+            {role.value: value_of(value, template) for role, value in roles.items},
             {role.value: role.place for role, _ in roles.items},
         )
 
 
-def _value(node: Node, key: Template) -> Value:
-    if isinstance(node, Text):
-        return Value(node.place, (name_template(node, key),))
-    if not isinstance(node, Section):
-        raise wrong(node.place, "write a variable's name, or {variable: …}, {constant: …} …")
-    _check_keys(node, _VALUE, "a role")
-    what = [name for name in ("variable", "constant", "concat") if node.get(name)]
-    if len(what) != 1:
-        raise wrong(node.place, "write exactly one of variable, constant and concat")
-    if what == ["constant"]:
-        if len(node.items) > 1:
-            raise wrong(node.place, "a constant stands alone")
-        return Value(node.place, constant=_number(node, "constant"))
-    along, minus = _text(node, "along"), node.get("minus")
-    if bool(along) != (what == ["concat"]):
-        raise wrong(node.place, "`concat: [a, b]` and `along: O` belong together")
-    if node.get("rearrange") and (node.get("layout") or node.get("flatten")):
-        raise wrong(node.place, "`rearrange` says all; `layout` and `flatten` do not go with it")
-    part = _text(node, "part")
-    if node.get("part") and (part not in ("input", "recurrent") or what != ["variable"]):
-        raise wrong(node.place, "`part` is input or recurrent, and belongs to one `variable`")
-    return Value(
-        node.place,
-        tuple(_names(node, key)),
-        along,
-        minus=None if minus is None else name_template(_as(Text, minus, "a name"), key),
-        epsilon=_number(node, "epsilon"),
-        layout=_text(node, "layout"),
-        flatten=tuple(_sizes(node)),
-        reverse=tuple(text.value for text in _texts(node, "reverse")),
-        rearrange=_text(node, "rearrange"),
-        part=part,
-        gates=_text(node, "gates"),
-        forget_bias=_number(node, "forget_bias"),
-    )
-
-
-def _names(node: Section, key: Template) -> Iterator[Template]:
-    variable = node.get("variable")
-    if variable is not None:
-        yield name_template(_as(Text, variable, "a variable's name"), key)
-        return
-    names = list(_texts(node, "concat"))
-    if len(names) < 2:
-        raise wrong(node.place, "`concat` takes a list of two variables or more")
-    yield from (name_template(name, key) for name in names)
-
-
-def _sizes(node: Section) -> Iterator[tuple[str, int]]:
-    """`[C, H, W]`, or with sizes that the prototxt does not tell: `[C=512, H=7, W=7]`."""
-    for text in _texts(node, "flatten"):
-        letter, said, size = text.value.partition("=")
-        if len(letter) != 1 or not letter.isupper() or bool(said) != size.isdecimal():
-            raise wrong(
-                text.place, "`flatten` is a list of letters: [C, H, W] or [C=512, H=7, W=7]"
-            )
-        yield letter, int(size or 0)
-
-
 def _flips(root: Section) -> bool:
-    section = _section(root.get("channels"), "channels")
+    section = section_of(root.get("channels"), "channels")
     if section is None:
         return False
-    _check_keys(section, ("caffe", "tensorflow"), "channels")
-    orders = [_text(section, side) for side in ("caffe", "tensorflow")]
+    check_keys(section, ("caffe", "tensorflow"), "channels")
+    orders = [text_at(section, side) for side in ("caffe", "tensorflow")]
     if any(order not in _ORDERS for order in orders):
         raise wrong(section.place, "write channels: {caffe: bgr, tensorflow: rgb}")
     return orders[0] != orders[1]
 
 
 def _ignored(root: Section, what: str) -> Iterator[Ignored]:
-    section = _section(root.get("ignore"), "ignore")
+    section = section_of(root.get("ignore"), "ignore")
     if section is None:
         return
-    _check_keys(section, ("variables", "blobs"), "ignore")
+    check_keys(section, ("variables", "blobs"), "ignore")
     listing = section.get(what)
     if listing is None:
         return
-    for node in _as(Listing, listing, "a list").items:
+    for node in expect(Listing, listing, "a list").items:
         if isinstance(node, Text):
-            yield Ignored(node.value, node.place)
+            yield Ignored(_glob(node), node.place)
             continue
-        item = _as(Section, node, "a name, or {name: …, must_be: …}")
-        _check_keys(item, ("name", "must_be"), "an ignored name")
+        item = expect(Section, node, "a name, or {name: …, must_be: …}")
+        check_keys(item, ("name", "must_be"), "an ignored name")
         name = item.get("name")
         if name is None:
             raise wrong(item.place, "which name? write {name: …, must_be: …}")
-        yield Ignored(_as_text(name, "a name"), item.place, _number(item, "must_be"))
+        yield Ignored(_glob(name), item.place, number_at(item, "must_be"))
 
 
-def _check_keys(section: Section, known: tuple[str, ...], what: str) -> None:
-    for key, _ in section.items:
-        if key.value not in known:
-            near = get_close_matches(key.value, known, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; {what} has {', '.join(known)}"
-            raise wrong(key.place, f"{key.value!r} is no key of {what}{hint}")
-
-
-def _as(kind: type[_T], node: Node, what: str) -> _T:
-    if not isinstance(node, kind):
-        raise wrong(node.place, f"{what} is wanted here")
-    return node
-
-
-def _as_text(node: Node, what: str) -> str:
-    return _as(Text, node, what).value
-
-
-def _section(node: Node | None, what: str) -> Section | None:
-    if node is None or (isinstance(node, Text) and not node.value):
-        return None
-    if not isinstance(node, Section):
-        raise wrong(node.place, f"{what} holds keys and values")
-    return node
-
-
-def _text(section: Section, name: str) -> str:
-    node = section.get(name)
-    return "" if node is None else _as_text(node, f"`{name}`: one word")
-
-
-def _texts(section: Section, name: str) -> Iterator[Text]:
-    node = section.get(name)
-    if node is not None:
-        for item in _as(Listing, node, f"`{name}`: a list").items:
-            yield _as(Text, item, f"a word of `{name}`")
-
-
-def _number(section: Section, name: str) -> float | None:
-    node = section.get(name)
-    if node is None:
-        return None
-    text = _as_text(node, f"`{name}`: a number")
-    try:
-        value = float(text)
-    except ValueError:
-        raise wrong(node.place, f"`{name}`: {text!r} is no number") from None
-    if not abs(value) < float("inf"):
-        raise wrong(node.place, f"`{name}`: {text!r} is no finite number")
-    return value
+def _glob(node: Node) -> str:
+    name = text_of(node, "a name")
+    if not name:
+        raise wrong(node.place, "the name is empty")
+    return name

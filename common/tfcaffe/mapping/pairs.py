@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
+from math import prod
 
 from tfcaffe.infer import PlannedLayer
 from tfcaffe.layers.base import Param
 from tfcaffe.layout import Shape
+from tfcaffe.mapping import layouts
 from tfcaffe.mapping import transform as transforms
 from tfcaffe.mapping.document import Place
-from tfcaffe.mapping.mapping_file import MappingFile, Value
+from tfcaffe.mapping.layouts import LayoutError
+from tfcaffe.mapping.mapping_file import MappingFile
 from tfcaffe.mapping.template import Values
-from tfcaffe.mapping.transform import LayoutError, Transform
+from tfcaffe.mapping.transform import Transform
+from tfcaffe.mapping.values import Value
 from tfcaffe.plan import Plan
 
 NEAREST = 3  # names to show
@@ -59,6 +62,11 @@ class Pair:
     variables: tuple[str, ...] = ()
     minus: str = ""
     transform: Transform | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All its variables."""
+        return (*self.variables, *filter(None, [self.minus]))
 
     @property
     def words(self) -> str:
@@ -110,19 +118,14 @@ def pair_of(
     names: tuple[str, ...],
     minus: str,
     shapes: Mapping[str, Shape] | None,
-    problems: list[Problem],
 ) -> Pair:
     if value.constant is not None:
         return Pair(blob, value)
     transform = _transform(mapping, plan, blob, value, len(names))
     if shapes is not None:
-        transform = _fitted(blob, value, transform, names, shapes, problems)
-        if minus:
-            _known(minus, value, shapes, problems)
-            if shapes.get(minus, blob.param.shape) != blob.param.shape:
-                raise LayoutError(
-                    f"{minus} is {sizes_of(shapes[minus])}, so it cannot be subtracted"
-                )
+        transform = _fitted(blob, value, transform, names, shapes)
+        if minus and shapes.get(minus, blob.param.shape) != blob.param.shape:
+            raise LayoutError(f"{minus} is {sizes_of(shapes[minus])}, so it cannot be subtracted")
     elif transform.along is not None and not transform.parts:
         raise LayoutError(f"{len(names)} variables of unknown sizes do not share it evenly")
     return Pair(blob, value, names, minus, transform)
@@ -132,19 +135,24 @@ def _transform(mapping: MappingFile, plan: Plan, blob: Blob, value: Value, count
     """What the family says, with what the mapping adds."""
     param, entry = blob.param, plan.layers[blob.layer]
     if value.rearrange:
-        found = transforms.rearranged(param, value.rearrange)
+        found = layouts.rearranged(param, value.rearrange)
     elif value.flatten:
-        found = transforms.flattened(param, value.flatten)
+        found = layouts.flattened(param, value.flatten, value.layout)
     elif value.layout:
-        found = transforms.relaid(param, value.layout)
+        found = layouts.relaid(param, value.layout)
     else:
-        found = transforms.default(param)
-    flips = [transforms.axis_of(found, letter) for letter in value.reverse]
+        found = layouts.default(param)
+    flips = [layouts.axis_of(found, letter) for letter in value.reverse]
     if mapping.flips and reads_colours(plan, entry, blob):
-        flips.append(transforms.axis_of(found, "I"))
+        flips.append(layouts.axis_of(found, "I"))
+    if twice := [axis.upper() for axis in flips if flips.count(axis) > 1]:
+        raise LayoutError(
+            f"the axis {twice[0]} is turned round twice: `reverse` names each axis once, and "
+            "`channels` turns round the inputs of a kernel that reads colours"
+        )
     found = replace(found, flips=tuple(flips), delta=_delta(mapping, value, entry, blob))
     if count > 1:
-        at = transforms.dimension(found, transforms.axis_of(found, value.along))
+        at = layouts.dimension(found, layouts.axis_of(found, value.along))
         size, rest = divmod(found.joined[at], count)
         parts = () if rest else (size,) * count
         found = replace(found, along=at, parts=parts)
@@ -163,7 +171,7 @@ def _recurrent(value: Value, blob: Blob, entry: PlannedLayer, found: Transform) 
     if value.gates:
         if not param.gates:
             raise LayoutError(f"`gates` is for recurrent layers that have gates (LSTM), {other}")
-        found = replace(found, gates=transforms.gate_order(param, value.gates))
+        found = replace(found, gates=layouts.gate_order(param, value.gates))
     if value.forget_bias is not None:
         if not param.gates or blob.role != "bias":
             raise LayoutError(f"`forget_bias` is for the bias of an LSTM, {other}")
@@ -179,7 +187,7 @@ def _recurrent(value: Value, blob: Blob, entry: PlannedLayer, found: Transform) 
             next(p.shape[1] for p in entry.params if p.role == role) for role in PARTS.values()
         )
         first = 0 if value.part == "input" else inputs
-        found = replace(found, part=transforms.part_of(found, first, inputs + states))
+        found = replace(found, part=layouts.part_of(found, first, inputs + states))
     return found
 
 
@@ -189,15 +197,12 @@ def _fitted(
     transform: Transform,
     names: Sequence[str],
     shapes: Mapping[str, Shape],
-    problems: list[Problem],
 ) -> Transform:
     """With the sizes of the variables that are joined.
 
     Raises:
         LayoutError: a variable of another shape than the blob wants.
     """
-    for name in names:
-        _known(name, value, shapes, problems)
     if any(name not in shapes for name in names):
         return transform
     if transform.along is not None and len({len(shapes[name]) for name in names}) == 1:
@@ -206,22 +211,32 @@ def _fitted(
         )
         if sum(parts) == transform.joined[transform.along]:
             transform = replace(transform, parts=parts)
+    if transform.along is not None and not transform.parts:
+        listed = " and ".join(f"{name} {sizes_of(shapes[name])}" for name in names)
+        joined = sizes_of(transform.joined)
+        raise LayoutError(f"{listed}, joined along {value.along}, do not make {joined}")
     for name, wanted in zip(names, transform.variable_shapes, strict=True):
         if shapes[name] != wanted:
-            others = list(transforms.fitting(blob.param, shapes[name])) if len(names) == 1 else []
-            hint = f"; with {' or '.join(others)} it would fit" if others else ""
+            others = list(layouts.fitting(blob.param, shapes[name])) if len(names) == 1 else []
             raise LayoutError(
                 f"{name} is {sizes_of(shapes[name])}, wanted is {sizes_of(wanted)}"
-                f" ({transforms.words(transform, blob.param)}){hint}"
+                f" ({transforms.words(transform, blob.param)}); "
+                + _instead(others, shapes[name], wanted, shapes)
             )
     return transform
 
 
-def _known(name: str, value: Value, shapes: Mapping[str, Shape], problems: list[Problem]) -> None:
-    if name not in shapes:
-        near = get_close_matches(name, shapes, NEAREST)
-        hint = f"; the nearest names are {', '.join(near)}" if near else ""
-        problems.append(Problem(f"there is no variable {name}{hint}", value.place))
+def _instead(ways: Sequence[str], shape: Shape, wanted: Shape, shapes: Mapping[str, Shape]) -> str:
+    """What to write where a variable has another shape than is wanted."""
+    if ways:
+        return f"with {' or '.join(ways)} it would fit"
+    if prod(shape) == prod(wanted):
+        return "it has as many numbers: say by `rearrange` how they lie"
+    equal = [name for name, shape in shapes.items() if shape == wanted]
+    if equal:
+        more = f" and {len(equal) - NEAREST} more" if len(equal) > NEAREST else ""
+        return f"of the wanted shape: {', '.join(equal[:NEAREST])}{more}"
+    return "no variable has the wanted shape: is this another net's checkpoint or prototxt?"
 
 
 def _delta(mapping: MappingFile, value: Value, entry: PlannedLayer, blob: Blob) -> float:

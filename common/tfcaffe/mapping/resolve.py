@@ -11,8 +11,10 @@ from itertools import islice
 
 from tfcaffe.errors import MappingError
 from tfcaffe.layout import Shape
-from tfcaffe.mapping import transform as transforms
-from tfcaffe.mapping.mapping_file import Ignored, MappingFile, Rule, Value
+from tfcaffe.mapping.hints import Hints
+from tfcaffe.mapping.layouts import LayoutError
+from tfcaffe.mapping.mapping_file import Ignored, MappingFile, Rule
+from tfcaffe.mapping.orders import colours
 from tfcaffe.mapping.pairs import (
     NEAREST,
     PARTS,
@@ -26,7 +28,7 @@ from tfcaffe.mapping.pairs import (
     sizes_of,
 )
 from tfcaffe.mapping.template import Values
-from tfcaffe.mapping.transform import LayoutError
+from tfcaffe.mapping.values import Value
 from tfcaffe.plan import Plan
 
 
@@ -35,6 +37,8 @@ class Resolved:
     """What a mapping is for one net (and one file of variables).
 
     Args:
+        unfit: blobs whose variables have a wrong shape, or are said to be what they cannot be.
+        shapes: of all variables, where they are known.
         problems: why it does not fit; none if it does.
         lone_blobs: blobs that nothing fills; lone_variables: variables that nothing reads.
         left_blobs, left_variables: those that the mapping leaves out by name.
@@ -44,6 +48,8 @@ class Resolved:
     mapping: MappingFile
     plan: Plan
     pairs: tuple[Pair, ...]
+    unfit: tuple[Pair, ...]
+    shapes: Mapping[str, Shape] | None
     problems: tuple[Problem, ...]
     lone_blobs: tuple[Blob, ...]
     lone_variables: tuple[str, ...]
@@ -85,7 +91,7 @@ def resolve(
     plan: Plan,
     shapes: Mapping[str, Shape] | None = None,
     *,
-    apart: Iterable[str] = (),
+    apart: Collection[str] = frozenset(),
     epsilons: Mapping[str, float] | None = None,
     partial: bool = False,
 ) -> Resolved:
@@ -102,6 +108,7 @@ def resolve(
     """
     blobs = list(blobs_of(plan))
     pairs: list[Pair] = []
+    unfit: list[Pair] = []
     problems: list[Problem] = []
     named: set[Blob] = set()
     mentioned: dict[str, tuple[Blob, Value]] = {}
@@ -115,12 +122,14 @@ def resolve(
                 text = f"{other} ({where.place}) and for {blob}"
                 problems.append(Problem(f"{variable} stands for {text}", value.place))
             mentioned[variable] = blob, value
-            if value.part:
-                parts.setdefault(variable, {})[value.part] = blob, value
         try:
-            pairs.append(pair_of(mapping, plan, blob, value, names, minus, shapes, problems))
+            pairs.append(pair_of(mapping, plan, blob, value, names, minus, shapes))
+            for variable in names if value.part else ():
+                parts.setdefault(variable, {})[value.part] = blob, value
         except LayoutError as error:
+            unfit.append(Pair(blob, value, names, minus))
             problems.append(Problem(f"{blob} {sizes_of(blob.param.shape)}: {error}", value.place))
+    problems += colours(mapping, plan)
     problems += [p for pair in pairs if (p := other_epsilon(mapping, plan, pair, epsilons or {}))]
     problems += [
         _lone_part(name, *found)
@@ -138,17 +147,20 @@ def resolve(
             continue
         if found is not None:
             left[name] = found
-        elif name not in set(apart):
+        elif name not in apart:
             lone_variables.append(name)
-    if not partial:
-        problems += [_lone_blob(blob, shapes, lone_variables) for blob in lone]
-    problems += [_lone_variable(name, (shapes or {})[name], lone) for name in lone_variables]
+    hints = Hints(shapes or {}, apart, lone_variables, lone, pairs)
+    problems += hints.missing() if shapes is not None else ()
+    problems += [hints.lone_blob(blob) for blob in lone if not partial]
+    problems += map(hints.lone_variable, lone_variables)
     problems += _scope(mentioned, shapes or ())
     zeros = {name: i.must_be for name, i in left.items() if i.must_be is not None}
     return Resolved(
         mapping,
         plan,
         tuple(pairs),
+        tuple(unfit),
+        shapes,
         tuple(problems),
         tuple(lone),
         tuple(lone_variables),
@@ -213,7 +225,10 @@ def _lone_part(name: str, blob: Blob, value: Value) -> Problem:
 
 
 def _ignored(items: Sequence[Ignored], name: str) -> Ignored | None:
-    return next((item for item in items if _left_out(item.glob, name)), None)
+    """The pattern that leaves a name out; what has to be a number is not hidden by others."""
+    found = [item for item in items if _left_out(item.glob, name)]
+    strict = [item for item in found if item.must_be is not None]
+    return next(iter(strict or found), None)
 
 
 def _left_out(glob: str, name: str) -> bool:
@@ -245,23 +260,6 @@ def _scope(mentioned: Iterable[str], shapes: Collection[str]) -> list[Problem]:
     scopes = {name.removesuffix(f"/{missing[0]}") for name in shapes} - set(shapes)
     found = (s for s in sorted(scopes) if all(f"{s}/{name}" in shapes for name in missing))
     return [Problem(f"they are all there below {s}/: give --prefix {s}") for s in islice(found, 1)]
-
-
-def _lone_blob(blob: Blob, shapes: Mapping[str, Shape] | None, lone: Sequence[str]) -> Problem:
-    text = f"no entry for {blob} {sizes_of(blob.param.shape)}"
-    if shapes is not None:
-        wanted = transforms.default(blob.param).joined
-        near = get_close_matches(str(blob), lone, NEAREST, 0.4)
-        equal = [name for name in lone if shapes[name] == wanted and name not in near]
-        listed = [f"{name} {sizes_of(shapes[name])}" for name in (*near, *equal)[: 2 * NEAREST]]
-        text += f"; perhaps {', '.join(listed)}" if listed else ""
-    return Problem(text)
-
-
-def _lone_variable(name: str, shape: Shape, lone: Sequence[Blob]) -> Problem:
-    text = f"the variable {name} {sizes_of(shape)} goes nowhere; map it, or name it under `ignore`"
-    equal = [str(b) for b in lone if transforms.default(b.param).joined == shape][:NEAREST]
-    return Problem(text + (f"; of its shape: {', '.join(equal)}" if equal else ""))
 
 
 def _no_role(layer: str, role: str, mine: Mapping[str, Blob]) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from tfcaffe.bind import Binding
 from tfcaffe.errors import UsageError
 from tfcaffe.files import caffemodel
 from tfcaffe.files.weights import Weights
@@ -23,11 +24,13 @@ from tfcaffe.layout import Layout
 from tfcaffe.load import load_weights
 from tfcaffe.mapping.apply import to_layers
 from tfcaffe.mapping.resolve import Resolved
+from tfcaffe.mapping.run_inputs import laid_out, matched, turned_inputs
 from tfcaffe.mapping.sides import Sides
 from tfcaffe.names import escape
 from tfcaffe.net import Ref
 from tfcaffe.plan import Plan, make_plan
 from tfcaffe.preprocess import Preprocessing
+from tfcaffe.progress import Watch, part, unwatched
 from tfcaffe.verify import caffe_side, feeds
 from tfcaffe.verify.caffe_side import State
 from tfcaffe.verify.compare import RTOL, Array, Difference, apart, compare
@@ -35,6 +38,7 @@ from tfcaffe.verify.model import Model, Place
 from tfcaffe.verify.opening import open_model
 
 _SAMPLES, _SEED = 2, 0
+_STEPS = 3  # weights, Caffe, TensorFlow
 _FOLLOWERS = 4  # elementwise layers behind one, as far as a TensorFlow layer may reach
 _DEAD = 1e-2  # of the scale: outputs of two inputs that differ by less prove nothing
 
@@ -60,10 +64,13 @@ class Run:
 
     Args:
         dead: whether the outputs hardly depend on the input, which proves nothing.
+        ordered: inputs of the net and of the model that were taken for one another by their order,
+            since none has the other's name.
     """
 
     meetings: tuple[Meeting, ...]
     dead: bool
+    ordered: tuple[tuple[str, str], ...] = ()
 
     @property
     def agrees(self) -> bool:
@@ -82,6 +89,7 @@ class Run:
         """Plain data; a difference that cannot be measured is null."""
         return {
             "agrees": self.agrees,
+            "inputs_by_order": [list(both) for both in self.ordered],
             "meetings": [
                 {
                     "layer": m.layer,
@@ -96,6 +104,10 @@ class Run:
 
     def to_text(self) -> str:
         """One line for people."""
+        pairs = ", ".join(f"{blob} = {name}" for blob, name in self.ordered)
+        return self._said() + (f" (inputs in order: {pairs})" if pairs else "")
+
+    def _said(self) -> str:
         first = self.first_difference
         if self.agrees:
             worst = max(m.difference.max for m in self.meetings if m.output)
@@ -115,33 +127,36 @@ def run(
     model: Path,
     weights: Path | None = None,
     *,
+    kept: Binding | None = None,
     rtol: float = RTOL,
     state: State | None = None,
+    watch: Watch = unwatched,
 ) -> Run:
     """Run Caffe with the mapping's numbers, and the model beside it.
 
     Args:
         model: a `.keras`, a Keras `.h5` with its model, or a SavedModel.
         weights: a caffemodel; None makes one of the model's own variables.
+        kept: numbers of blobs that the mapping leaves out.
+        watch: is told how far it is.
 
     Raises:
-        UsageError: no model that can be run, or one of several inputs.
+        UsageError: no model that can be run, or nobody knows which input is which.
         OracleError, RuntimeMissingError: Caffe is not there, or fails.
     """
     opened = open_model(model, recorded=False)
     plan = sides.plan
     items = feeds.inputs_of(plan, {})
-    if len(items) != 1 or len(opened.inputs) != 1:
-        raise UsageError(f"{model}: --run takes nets of one input")
+    fed, ordered = matched([item.name for item in items if item.compared], opened, plan.net.path)
     arrays = feeds.random_feeds(items, _SAMPLES, _SEED, Preprocessing())
-    name, array = next(iter(arrays.items()))
-    plan = make_plan(plan.net, {name: array.shape})
+    plan = make_plan(plan.net, {name: array.shape for name, array in arrays.items()})
     nodes = dict(_nodes(resolved, opened))
     candidates = {layer: list(_candidates(plan, layer)) for layer in nodes}
     outputs = [ref for _, ref in plan.net.outputs]
     wanted = {ref for refs in candidates.values() for ref in refs} | set(outputs)
     with ExitStack() as stack:
-        found = _weights(sides, resolved, weights, stack)
+        found = _weights(sides, resolved, weights, kept, stack, part(watch, "weights", 0, _STEPS))
+        watch("Caffe", 1, _STEPS)
         caffe = caffe_side.run(
             plan.net,
             Path(plan.net.path),
@@ -153,14 +168,11 @@ def run(
             oracle=caffe_side.start("pycaffe", stack),
         ).arrays
     seen: dict[Place, Array] = {}
-    fed = (
-        Layout.natural(array.shape)
-        .pattern()
-        .to_tf(array[:, ::-1] if resolved.mapping.flips else array)
-    )
+    turned = turned_inputs(resolved)
     watched = {*nodes.values(), *opened.outputs}
+    watch("TensorFlow", 2, _STEPS)
     opened.run(
-        {opened.inputs[0]: np.ascontiguousarray(fed)},
+        {mine: laid_out(arrays[blob], flip=blob in turned) for blob, mine in fed.items()},
         watched,
         lambda place, value: seen.update({place: value}),
     )
@@ -170,18 +182,28 @@ def run(
     ]
     results = [seen[place] for place in opened.outputs]
     meetings += _outputs(plan, outputs, caffe, opened, results, rtol)
-    return Run(tuple(meetings), any(_is_dead(value) for value in results))
+    return Run(tuple(meetings), any(_is_dead(value) for value in results), ordered)
 
 
-def _weights(sides: Sides, resolved: Resolved, weights: Path | None, stack: ExitStack) -> Weights:
+def _weights(
+    sides: Sides,
+    resolved: Resolved,
+    weights: Path | None,
+    kept: Binding | None,
+    stack: ExitStack,
+    watch: Watch,
+) -> Weights:
     if weights is not None:
         return load_weights(weights)
     assert sides.variables is not None
-    if resolved.left_blobs:
-        raise UsageError("blobs are left out: --run needs them, so give --weights as well")
+    if resolved.left_blobs and kept is None:
+        raise UsageError(
+            "blobs are left out, and --run needs them: give an old caffemodel for these (--base), "
+            "or one for all (--weights)"
+        )
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tfcaffe-"))
     path = Path(folder) / "net.caffemodel"
-    caffemodel.write(path, to_layers(resolved, sides.variables.entries))
+    caffemodel.write(path, to_layers(resolved, sides.variables.entries, kept, watch))
     return load_weights(path)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from pathlib import Path
 
 from tfcaffe.errors import UsageError
 
 _SUFFIXES = (".yaml", ".yml")
+_CONDITION = re.compile(r"^# CONDITION: (.*?\.)[ \n]", re.M | re.S)
 
 
 def folder() -> Path:
@@ -31,6 +33,17 @@ def show(name: str) -> str:
     if name not in names():
         raise _no_such(name, "no shipped mapping is called so")
     return (folder() / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def conditions(path: Path) -> tuple[str, ...]:
+    """What a shipped mapping's comment asks of the Caffe net, for people: its first sentence."""
+    if path.parent != folder():
+        return ()
+    found = _CONDITION.search(path.read_text(encoding="utf-8"))
+    if found is None:
+        return ()
+    said = found.group(1).replace("\n#", "")
+    return (f"{path.stem} has a condition ({path}): {said} `mapping check --run` tells",)
 
 
 def find(name: str | Path) -> Path:

@@ -8,7 +8,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
+from tfcaffe.errors import naming
+from tfcaffe.infer import check_types
 from tfcaffe.load import load_net
+from tfcaffe.mapping import orders, shipped
 from tfcaffe.mapping.mapping_file import MappingFile, load_mapping
 from tfcaffe.mapping.resolve import Resolved, resolve
 from tfcaffe.plan import Plan, make_plan
@@ -18,6 +21,7 @@ from tfcaffe.variables.files import open_variables
 from tfcaffe.variables.roles import with_averages, with_prefix
 
 AnyPath = str | PathLike[str]
+_NO_TYPE = "a plugin says which shapes and blobs they have (--plugin FILE.py, docs/layers.md)"
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Sides:
             return resolve(self.mapping, self.plan, partial=partial)
         entries = self.variables.entries
         shapes = {name: variable.shape for name, variable in entries.items()}
-        apart = [name for name, variable in entries.items() if variable.role]
+        apart = {name for name, variable in entries.items() if variable.role}
         return resolve(
             self.mapping,
             self.plan,
@@ -54,7 +58,9 @@ class Sides:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was decided while reading."""
-        return (*self.plan.net.notes, *(self.variables.notes if self.variables else ()))
+        read = self.variables.notes if self.variables else ()
+        asked = shipped.conditions(self.mapping.path)
+        return (*self.plan.net.notes, *read, *asked, *orders.notes(self.plan))
 
 
 class SideOptions(TypedDict, total=False):
@@ -117,6 +123,8 @@ def read_net(net: AnyPath, **options: Unpack[SideOptions]) -> Plan:
         stages=options.get("stage", ()),
         protos=[Path(path) for path in options.get("proto", ())],
     )
+    with naming(layers.path):
+        check_types(layers, _NO_TYPE)
     return make_plan(layers)
 
 

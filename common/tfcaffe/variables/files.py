@@ -5,7 +5,7 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
-from tfcaffe.errors import FileFormatError, UsageError
+from tfcaffe.errors import ConversionError, FileFormatError, UsageError
 from tfcaffe.variables.base import Variables, some
 from tfcaffe.variables.kinds import Items, Kind, Place, registry
 
@@ -39,10 +39,26 @@ def open_variables(path: str | PathLike[str], like: str | PathLike[str] | None =
     raise FileFormatError(f"{path}: holds no variables that can be read; give {_READABLE}")
 
 
+def refused_like(like: Path, wanted: str) -> UsageError:
+    """A `--like` of another kind than is wanted, with what it is."""
+    try:
+        found = f"is {open_variables(like).kind}"
+    except UsageError as error:  # there is nothing, or too much
+        return UsageError(f"--like {error}")
+    except ConversionError:
+        found = "is no file of variables"
+    return UsageError(f"--like {like}: {found}; {wanted}")
+
+
 def needs_tensorflow(path: str | PathLike[str]) -> bool:
-    """Whether TensorFlow reads what is there: commands import it in their own quiet way."""
+    """Whether TensorFlow reads what is there: commands import it in their own quiet way.
+
+    Raises:
+        FileFormatError: what is there is damaged.
+        UsageError: it is a folder with several checkpoints.
+    """
     place = Place.of(Path(path))
-    return any(kind.tensorflow and kind.takes(place) for kind in registry())
+    return any(kind.takes(place) and kind.tensorflow(place) for kind in registry())
 
 
 def _neighbours(path: Path) -> str:

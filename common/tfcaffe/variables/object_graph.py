@@ -7,12 +7,13 @@ Source: trackable_object_graph.proto; checkpoint keys: trackable_utils.py (`obje
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from tfcaffe.errors import FileFormatError
+from tfcaffe.files.wire import Field, WireError, WireType, fields
 from tfcaffe.variables.base import Role
 
 KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -36,6 +37,22 @@ class Told:
     twin: str = ""
 
 
+class _Value(NamedTuple):
+    """A variable's numbers, as an attribute of its object."""
+
+    full_name: str
+    checkpoint_key: str
+
+
+@dataclass
+class _Node:
+    """An object: what hangs on it by name, its numbers, and of slots the variables."""
+
+    children: dict[str, int] = field(default_factory=dict)
+    values: list[_Value] = field(default_factory=list)
+    slots: dict[int, int] = field(default_factory=dict)
+
+
 def told(path: Path, serialised: bytes) -> tuple[list[Told], list[str]]:
     """The variables in the order of their objects, and notes.
 
@@ -45,18 +62,11 @@ def told(path: Path, serialised: bytes) -> tuple[list[Told], list[str]]:
     Raises:
         FileFormatError: the graph is damaged.
     """
-    from google.protobuf.message import DecodeError
-    from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
-
     try:
-        nodes = TrackableObjectGraph.FromString(serialised).nodes
+        nodes = _nodes(serialised)
         values, twins = _without_copies(dict(_values(nodes)))
         training = _training(nodes)
-        slots = {
-            slot.slot_variable_node_id: slot.original_variable_node_id
-            for node in nodes
-            for slot in node.slot_variables
-        }
+        slots = {slot: original for node in nodes for slot, original in node.slots.items()}
         names = Counter(value.full_name for value in values.values())
         found, renamed = [], []
         for index, value in values.items():
@@ -69,7 +79,7 @@ def told(path: Path, serialised: bytes) -> tuple[list[Told], list[str]]:
             base = values[slots[index]].full_name if slots.get(index) in values else ""
             twin = twins.get(value.full_name, "") if names[value.full_name] == 1 else ""
             found.append(Told(value.checkpoint_key, name, role, base, twin))
-    except (DecodeError, IndexError, RecursionError) as error:
+    except (WireError, IndexError, UnicodeDecodeError) as error:
         raise FileFormatError(f"{path}: its graph of objects is damaged: {error}") from error
     notes = []
     if renamed:
@@ -80,14 +90,49 @@ def told(path: Path, serialised: bytes) -> tuple[list[Told], list[str]]:
     return found, notes
 
 
-def _values(nodes: Any) -> Iterator[tuple[int, Any]]:
+def _nodes(data: bytes) -> list[_Node]:
+    """The objects of a TrackableObjectGraph."""
+    return [_node(data, f) for f in _messages(data, 0, len(data), 1)]
+
+
+def _node(data: bytes, place: Field) -> _Node:
+    node = _Node()
+    for part in _messages(data, place.start, place.end, 1, 2, 3):
+        said = {f.number: f for f in fields(data, part.start, part.end)}
+        if part.number == 1:
+            node.children[_text(data, said, 2)] = _id(said, 1)
+        elif part.number == 3:
+            node.slots[_id(said, 3)] = _id(said, 1)
+        elif _text(data, said, 1) == _VALUE:
+            node.values.append(_Value(_text(data, said, 2), _text(data, said, 3)))
+    return node
+
+
+def _messages(data: bytes, start: int, end: int, *numbers: int) -> Iterator[Field]:
+    for found in fields(data, start, end):
+        if found.number in numbers:
+            found.expect(WireType.BYTES, "a message")
+            yield found
+
+
+def _text(data: bytes, said: Mapping[int, Field], number: int) -> str:
+    if number not in said:
+        return ""
+    said[number].expect(WireType.BYTES, "a text")
+    return data[said[number].start : said[number].end].decode()
+
+
+def _id(said: Mapping[int, Field], number: int) -> int:
+    return said[number].value if number in said else 0
+
+
+def _values(nodes: Sequence[_Node]) -> Iterator[tuple[int, _Value]]:
     for index, node in enumerate(nodes):
-        for attribute in node.attributes:
-            if attribute.name == _VALUE:
-                yield index, attribute
+        for value in node.values:
+            yield index, value
 
 
-def _without_copies(values: dict[int, Any]) -> tuple[dict[int, Any], dict[str, str]]:
+def _without_copies(values: dict[int, _Value]) -> tuple[dict[int, _Value], dict[str, str]]:
     """Keras's `export` saves each variable twice: as one of `variables`, and in a copy.
 
     Returns:
@@ -101,22 +146,22 @@ def _without_copies(values: dict[int, Any]) -> tuple[dict[int, Any], dict[str, s
     return kept, {value.full_name: value.checkpoint_key for value in copies.values()}
 
 
-def _training(nodes: Any) -> dict[int, Role]:
+def _training(nodes: Sequence[_Node]) -> dict[int, Role]:
     """The roles of what optimizers hold: their own variables, and those in lists of theirs.
 
     A list of trainable variables is the model's, though it hangs on the optimizer.
     """
     roles: dict[int, Role] = {}
     for node in nodes:
-        local = {child.local_name: child.node_id for child in node.children}
+        local = node.children
         if not (_STEPS & local.keys() and _RATES & local.keys()):
             continue
         for name, index in local.items():
             if "trainable" in name:
                 continue
             roles[index] = "counter"
-            for child in nodes[index].children:
-                roles.setdefault(child.node_id, "slot")
+            for child in nodes[index].children.values():
+                roles.setdefault(child, "slot")
         for index in (local[name] for name in (_STEPS | _RATES) & local.keys()):
             roles[index] = "counter"
     return roles

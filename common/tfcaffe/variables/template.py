@@ -7,6 +7,7 @@ import difflib
 import numpy as np
 
 from tfcaffe.errors import UnsupportedError, UsageError
+from tfcaffe.memory_order import Apart
 from tfcaffe.variables.base import Array, Variable, Variables, some
 
 
@@ -17,7 +18,7 @@ class Template:
         self._like = like
         self._missing = dict(like.entries)
 
-    def fit(self, name: str, array: Array) -> tuple[Variable, Array]:
+    def fit(self, name: str, array: Array | Apart) -> tuple[Variable, Array]:
         """The variable that `name` is, and the numbers in its type.
 
         Raises:
@@ -37,7 +38,7 @@ class Template:
                 f"{path}: variable {name!r} has shape {variable.shape}, the numbers for it "
                 f"{array.shape}"
             )
-        return variable, _exactly(variable, array)
+        return variable, _exactly(variable, np.asarray(array))
 
     def rest(self, keep: bool) -> tuple[list[Variable], list[str]]:
         """Variables that were not given and keep their numbers, and a note of them.

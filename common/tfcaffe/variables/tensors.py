@@ -1,33 +1,26 @@
-"""TensorFlow's own reader of checkpoints, with its errors in our words."""
+"""A checkpoint's tensors, and the variables that they are."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from glob import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tfcaffe.errors import FileFormatError, UnsupportedError
 from tfcaffe.input import FileIdentity
-from tfcaffe.variables.base import Array, Shape, Variable, natural
+from tfcaffe.variables import bundle
+from tfcaffe.variables.base import Array, Variable, natural
+from tfcaffe.variables.bundle_reader import BundleReader, Index
 from tfcaffe.variables.object_graph import KEY, Told, told
 from tfcaffe.variables.roles import with_roles
+from tfcaffe.variables.tensorflow_reader import TensorFlowReader
 
-_SHARD = re.compile(r"\.data-(\d{5})-of-(\d{5})$")
-_MOST_PACKED = 64  # V1 packs its tables, at the very best so much
-_MAGIC = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"  # of a table, at its end: table's format.h
+_SHARDS = ".data-?????-of-?????"
 _QUANTISED = ("qint", "quint")
 _NO_NUMBERS = ("string", "resource", "variant")
-
-
-def is_table(tail: bytes) -> bool:
-    """Whether a file ends as a checkpoint's index does (and as V1's only file)."""
-    return tail.endswith(_MAGIC)
 
 
 class Tensors:
@@ -36,46 +29,33 @@ class Tensors:
     Args:
         prefix: of the files.
         user: as users called it, for messages.
+
+    Raises:
+        FileFormatError: it is damaged, or a shard is missing.
     """
 
     def __init__(self, prefix: Path, user: Path) -> None:
-        self._prefix, self._user = prefix, user
-        self.files = _files(prefix, user)
+        self._user = user
+        index = index_of(prefix, user)
+        self.files = _files(prefix, user, index)
         self._identities = [FileIdentity.of(file) for file in self.files]
-        import tensorflow as tf
-
-        with self._told(f"{user}: cannot be read as a checkpoint"):
-            self._reader = tf.train.load_checkpoint(str(prefix))
-            shapes = self._reader.get_variable_to_shape_map()
-            self._types = self._reader.get_variable_to_dtype_map()
-        self.shapes: dict[str, Shape] = {
-            name: tuple(int(size) for size in shapes[name]) for name in sorted(shapes, key=natural)
-        }
-        self.types = {name: self._types[name].name.removesuffix("_ref") for name in shapes}
-        self._check_sizes(prefix)
+        self._reader: BundleReader | TensorFlowReader
+        if index and index.entries is not None:
+            self._reader = BundleReader(index.entries, self.files[1:], user)
+        else:
+            self._reader = TensorFlowReader(prefix, self.files, user)
+        self.types = self._reader.types
+        self.shapes = {n: self._reader.shapes[n] for n in sorted(self._reader.shapes, key=natural)}
 
     def read(self, name: str) -> Array:
-        """The numbers of one (texts as objects).
+        """The numbers of one (texts as objects); they may be a view of the file.
 
         Raises:
             FileFormatError: they are damaged.
         """
         if not all(identity.unchanged() for identity in self._identities):
             raise FileFormatError(f"{self._user}: was changed while it was being read")
-        with self._told(f"{self._user}: variable {name!r}: cannot be read"):
-            value = self._value(name)
-        return np.asarray(value, object) if self.types[name] == "string" else np.asarray(value)
-
-    def _value(self, name: str) -> Any:
-        import tensorflow as tf
-
-        try:
-            return self._reader.get_tensor(name)
-        except tf.errors.UnimplementedError:  # V1, a variable in parts
-            dtype = self._types[name]
-            return tf.raw_ops.RestoreV2(
-                prefix=str(self._prefix), tensor_names=[name], shape_and_slices=[""], dtypes=[dtype]
-            )[0].numpy()
+        return self._reader.read(name)
 
     def variables(self) -> tuple[str, list[Variable], list[str]]:
         """What kind of checkpoint it is, its variables, and notes.
@@ -126,67 +106,42 @@ class Tensors:
             "range; give the checkpoint of before, or ignore the variable"
         )
 
-    def _check_sizes(self, prefix: Path) -> None:
-        """Refuse a tensor that is larger than the files, before any memory is taken for it."""
-        index = self._identities[0].path == _index(prefix)
-        held = sum(identity.size for identity in self._identities[index:])
-        most = held if index else held * _MOST_PACKED
-        for name, shape in self.shapes.items():
-            if self.types[name] in _NO_NUMBERS:
-                continue
-            size = int(np.prod(shape, dtype=object)) * self._types[name].size
-            if size < 0 or size > most:
-                raise FileFormatError(
-                    f"{self._user}: variable {name!r}: claims the shape {shape}, more than the "
-                    "files hold; fetch or save it again"
-                )
 
-    @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
-        import tensorflow as tf
+def index_of(prefix: Path, user: Path) -> Index | None:
+    """What the index of a checkpoint says; None if it has none, as V1.
 
-        try:
-            yield
-        except (
-            tf.errors.OpError,
-            RuntimeError,
-            ValueError,
-            TypeError,
-            KeyError,
-            MemoryError,
-        ) as error:
-            reason = str(getattr(error, "message", error)).strip().splitlines() or [""]
-            raise FileFormatError(f"{what}: {reason[0]}; fetch or save it again") from error
+    Raises:
+        FileFormatError: it is damaged.
+    """
+    path, *_ = bundle.files(prefix)
+    return Index.read(path, user) if path.is_file() else None
 
 
-def _index(prefix: Path) -> Path:
-    return prefix.with_name(f"{prefix.name}.index")
+def needs_tensorflow(prefix: Path) -> bool:
+    """Whether only TensorFlow's own reader reads a checkpoint.
+
+    Raises:
+        FileFormatError: it is damaged.
+    """
+    index = index_of(prefix, prefix)
+    return index is None or index.entries is None
 
 
-def _files(prefix: Path, user: Path) -> list[Path]:
-    """All files of a checkpoint.
+def _files(prefix: Path, user: Path, index: Index | None) -> list[Path]:
+    """All files of a checkpoint, V2's index in front.
 
     Raises:
         FileFormatError: a shard is missing.
     """
-    if not _index(prefix).is_file():
+    first, *_ = bundle.files(prefix)
+    if index is None:
         return sorted(prefix.parent.glob(prefix.name)) or [prefix]
-    shards = {}
-    for file in prefix.parent.iterdir():
-        match = _SHARD.search(file.name)
-        if match and file.name[: match.start()] == prefix.name:
-            shards[int(match[1]), int(match[2])] = file
-    if not shards:
-        raise FileFormatError(
-            f"{user}: has an index, but {prefix.name}.data-00000-of-00001 is missing; copy the "
-            "checkpoint with all its files"
-        )
-    counts = {count for _, count in shards}
-    for count in counts if len(counts) == 1 else ():
-        for index in range(count):
-            if (index, count) not in shards:
-                raise FileFormatError(
-                    f"{user}: {prefix.name}.data-{index:05}-of-{count:05} is missing; copy the "
-                    "checkpoint with all its files"
-                )
-    return [_index(prefix), *(shards[key] for key in sorted(shards))]
+    if not index.shards:
+        return [first, *sorted(prefix.parent.glob(f"{escape(prefix.name)}{_SHARDS}"))]
+    found = bundle.files(prefix, index.shards)
+    for file in found:
+        if not file.is_file():
+            raise FileFormatError(
+                f"{user}: {file.name} is missing; copy the checkpoint with all its files"
+            )
+    return found

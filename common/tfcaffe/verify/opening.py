@@ -91,6 +91,13 @@ def open_model(model: Any, *, recorded: bool) -> Model:
     raise UsageError(f"{path}: is no model that can be run: verify takes {_MODELS}")
 
 
+def is_model(path: Path) -> bool:
+    """Whether a file of variables is a model, too, that `open_model` opens."""
+    if path.is_dir():
+        return any((path / f"saved_model.{end}").is_file() for end in ("pb", "pbtxt"))
+    return path.suffix in (".keras", ".h5", ".hdf5") and not _no_model(path)
+
+
 def _no_model(path: Path) -> str:
     """What an output of `convert` is that is no model; empty for anything else."""
     for suffix, kind in _NO_MODELS.items():

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from caffe2tf.__main__ import main as caffe2tf
+from caffe2tf.fill import fill as fill_variables
 from mapped import ENTRIES, NET, SHAPES
 from tf2caffe.__main__ import main as tf2caffe
+from tf2caffe.fill import fill as fill_caffe
 from tfcaffe.input import FileIdentity
 from tfcaffe.mapping import shipped
 from tfcaffe.variables.files import open_variables
@@ -116,6 +118,7 @@ def test_check_for_programs(desk: Desk, rng: np.random.Generator) -> None:
         "mapping",
         "net",
         "pairs",
+        "kept_blobs",
         "unmatched_blobs",
         "unmatched_variables",
         "ignored_blobs",
@@ -133,6 +136,7 @@ def test_check_for_programs(desk: Desk, rng: np.random.Generator) -> None:
         "variable_shapes": [[3, 3, 3, 4]],
         "minus": None,
         "constant": None,
+        "fits": True,
         "transform": "HWIO → OIHW",
     }
     save(desk.folder / "vars.npz", rng, extra=(2,))
@@ -142,6 +146,22 @@ def test_check_for_programs(desk: Desk, rng: np.random.Generator) -> None:
     assert said.code == 1 and not found["fits"] and found["problems"]
     assert found["unmatched_blobs"] == ["conv.bias"]
     assert found["unmatched_variables"] == ["k/b", "extra"]
+
+
+def test_pairs_that_do_not_fit_stand_in_the_table(desk: Desk, rng: np.random.Generator) -> None:
+    """With the shape that the variable has, at the blob's place in the net."""
+    save(desk.folder / "vars.npz", rng, **{"k/w": (3, 3, 4, 4), "bn/var": None, "bn/x": (4,)})
+    said = desk(CHECK)
+    assert said.code == 1
+    rows = [line.split() for line in said.out.splitlines()]
+    assert rows[1] == ["conv.weights", "4×3×3×3", "k/w", "3×3×4×4", "does", "not", "fit"]
+    assert rows[3] == ["bn.mean", "4", "bn/mean", "4", "as", "it", "is"]
+    assert rows[4] == ["bn.variance", "4", "bn/var", "?", "is", "not", "there"]
+    assert "there is no variable bn/var; the nearest names are bn/x\n" in said.out
+    pairs = json.loads(desk(f"{CHECK} --json").out)["pairs"]
+    assert [pair["fits"] for pair in pairs] == [False, True, True, False, *[True] * 5]
+    assert pairs[0]["variable_shapes"] == [[3, 3, 4, 4]] and pairs[0]["transform"] is None
+    assert pairs[3]["variable_shapes"] == [None] and pairs[3]["transform"] is None
 
 
 def test_check_of_weights(desk: Desk) -> None:
@@ -284,7 +304,7 @@ def test_as_the_file_of_a_model(desk: Desk, rng: np.random.Generator) -> None:
     assert "other.weights.h5" not in desk.files
 
 
-def test_arrays_need_no_tensorflow(desk: Desk) -> None:
+def test_arrays_and_checkpoints_need_no_tensorflow(desk: Desk) -> None:
     script = f"""
 import sys
 from tf2caffe.__main__ import main as tf2caffe
@@ -293,6 +313,12 @@ assert tf2caffe({CHECK.split()!r}) == 0
 assert tf2caffe({FILL.split()!r}) == 0
 back = "convert net.prototxt net.caffemodel --mapping map.yaml -o back.npz -o back.ckpt"
 assert caffe2tf(back.split()) == 0
+for command in ({CHECK!r}, {FILL!r}):
+    again = command.replace("vars.npz", "back.ckpt").replace("net.caffemodel", "net2.caffemodel")
+    assert tf2caffe(again.split()) == 0
+with open("net.caffemodel", "rb") as one, open("net2.caffemodel", "rb") as two:
+    assert one.read() == two.read()
+assert tf2caffe("mapping init net.prototxt back.ckpt -o new2.yaml".split()) in (0, 1)
 assert tf2caffe("mapping init net.prototxt vars.npz -o new.yaml".split()) in (0, 1)
 assert tf2caffe("mapping set map.yaml fc.bias fc/b --net net.prototxt".split()) == 0
 print(sorted({{"tensorflow", "keras", "caffe"}} & sys.modules.keys()), file=sys.stderr)
@@ -302,15 +328,42 @@ print(sorted({{"tensorflow", "keras", "caffe"}} & sys.modules.keys()), file=sys.
     assert done.stderr.splitlines()[-1] == "[]"
 
 
-def test_checkpoints_are_read_quietly(desk: Desk) -> None:
+def test_checkpoints_in_slices_are_read_quietly(desk: Desk) -> None:
     """TensorFlow reads them, and its lines are not the user's."""
-    assert desk(FILL).code == 0
-    assert desk.back("--mapping map.yaml -o vars.ckpt").code == 0
+    import tensorflow as tf
+
+    with np.load(desk.folder / "vars.npz") as arrays:
+        whole = dict(arrays)
+    name = next(name for name, array in whole.items() if array.ndim > 1)
+    sizes, rest = " ".join(map(str, whole[name].shape)), ":-" * (whole[name].ndim - 1)
+    tf.raw_ops.SaveV2(
+        prefix=str(desk.folder / "vars.ckpt"),
+        tensor_names=[name, *whole],
+        shape_and_slices=[
+            f"{sizes} 0,1{rest}",
+            *(f"{sizes} 1,{len(a) - 1}{rest}" if n == name else "" for n, a in whole.items()),
+        ],
+        tensors=[whole[name][:1], *(a[1:] if n == name else a for n, a in whole.items())],
+    )
     command = CHECK.replace("vars.npz", "vars.ckpt").split()
     done = subprocess.run(
         [sys.executable, "-m", "tf2caffe", *command], capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("b.ckpt", "--like vars.npz: is a NumPy archive; b.ckpt is a checkpoint, and takes over"),
+        ("b.weights.h5", "--like vars.npz: is a NumPy archive; b.weights.h5 takes over the"),
+    ],
+)
+def test_like_of_another_kind(desk: Desk, output: str, words: str) -> None:
+    assert desk(FILL).code == 0
+    said = desk.back(f"--mapping map.yaml --like vars.npz -o {output}")
+    assert said.code == 2 and words in said.err
+    assert output not in desk.files
 
 
 def test_set_on_a_pattern(desk: Desk) -> None:
@@ -400,6 +453,100 @@ def test_blobs_left_out(desk: Desk, rng: np.random.Generator) -> None:
     assert found.keys() == wanted.keys()
     for name, variable in wanted.items():
         np.testing.assert_array_equal(found[name].read(), variable.read())
+
+
+def test_check_with_a_base(desk: Desk, rng: np.random.Generator) -> None:
+    """What the mapping leaves out, by name or without a word, has its place in the old file."""
+    assert desk(FILL.replace("net.caffemodel", "old.caffemodel")).code == 0
+    save(desk.folder / "vars.npz", rng, **{"fc/w": None, "fc/b": None})
+    entry = "  fc: {weights: fc/w, bias: fc/b}\n"
+    for rest in ("", "ignore: {blobs: [fc.bias]}\n"):
+        desk.write("map.yaml", MAPPING.replace(entry, "") + rest)
+        without = desk(CHECK)
+        assert without.code == 1 and "no entry for fc.weights [5, 200]" in without.out
+        said = desk(f"{CHECK} --base old.caffemodel")
+        assert said.code == 0, said.out
+        kept = "tf2caffe: note: 2 blobs keep what old.caffemodel has: fc.weights, fc.bias\n"
+        assert said.err == kept
+        rows = [line.split() for line in said.out.splitlines()]
+        assert ["fc.weights", "5×200", "kept", "from", "old.caffemodel"] in rows
+        found = json.loads(desk(f"{CHECK} --base old.caffemodel --json").out)
+        assert found["kept_blobs"] == ["fc.weights", "fc.bias"]
+        assert found["fits"] and found["unmatched_blobs"] == []
+        filled = desk(f"{FILL} --base old.caffemodel --overwrite")
+        assert filled.code == 0 and filled.err.startswith(kept)
+    desk.write("map.yaml", MAPPING.replace("conv:", "wrong:").replace(entry, ""))
+    said = desk(f"{CHECK} --base old.caffemodel")
+    assert said.code == 1 and "no layer with weights is called 'wrong'" in said.out
+    assert "no entry for" not in said.out
+
+
+def test_a_base_needs_what_is_kept_alone(desk: Desk, rng: np.random.Generator) -> None:
+    """A new head: the old one may be of another size; but what is kept has to be there."""
+    desk.write("new.prototxt", NET)
+    desk.write("net.prototxt", NET.replace("num_output: 5", "num_output: 7"))
+    save(desk.folder / "vars.npz", rng, **{"fc/w": (200, 7), "fc/b": (7,)})
+    assert desk(FILL.replace("net.caffemodel", "old.caffemodel")).code == 0
+    save(desk.folder / "vars.npz", rng, **dict.fromkeys(set(SHAPES) - {"fc/w", "fc/b"}))
+    desk.write("map.yaml", "mapping: 1\nlayers:\n  fc: {weights: fc/w, bias: fc/b}\n")
+    fill = FILL.replace("net.prototxt", "new.prototxt")
+    said = desk(f"{fill} --base old.caffemodel")
+    assert said.code == 0, said.err
+    assert "7 blobs keep what old.caffemodel has: conv.weights, conv.bias, bn.mean and" in said.err
+    desk.write("map.yaml", "mapping: 1\nlayers:\n  fc: {bias: fc/b}\nignore: {variables: [fc/w]}\n")
+    for command in (fill, CHECK.replace("net.prototxt", "new.prototxt")):
+        said = desk(
+            f"{command} --base old.caffemodel", *(["--overwrite"] if command == fill else [])
+        )
+        assert said.code == 2 and "blob 'weights' of layer 'fc'" in said.err
+
+
+def test_a_base_that_nothing_needs(desk: Desk) -> None:
+    assert desk(FILL).code == 0
+    said = desk(f"{CHECK} --base net.caffemodel")
+    assert said.code == 0
+    assert "the mapping fills every blob: --base net.caffemodel is idle" in said.err
+
+
+def test_unknown_layer_types(desk: Desk) -> None:
+    """The way out is one that these commands have."""
+    desk.write("net.prototxt", NET + 'layer { name: "odd" type: "Odd" bottom: "fc" top: "odd" }\n')
+    for command in (CHECK, FILL, "mapping init net.prototxt vars.npz -o new.yaml"):
+        said = desk(command)
+        assert said.code == 2
+        assert "net.prototxt: these layer types are not supported; a plugin says" in said.err
+        assert "--plugin FILE.py" in said.err and "Odd: 'odd'" in said.err
+        assert "--outputs" not in said.err
+        assert desk(f"{command} --outputs fc").code == 2
+
+
+def test_a_run_needs_a_model(desk: Desk) -> None:
+    said = desk(f"{CHECK} --run")
+    assert said.code == 2 and "verify" not in said.err
+    assert "vars.npz: is a NumPy archive, which holds numbers but no model that --run" in said.err
+    assert "give the model as a .keras file or a SavedModel" in said.err
+
+
+def test_progress_is_told(desk: Desk) -> None:
+    """In numbers, of all that there are, and never backwards."""
+    seen: list[tuple[str, int, int]] = []
+
+    def watch(what: str, done: int, total: int) -> None:
+        seen.append((what, done, total))
+
+    said = fill_caffe(
+        "vars.npz", "net.caffemodel", prototxt="net.prototxt", mapping="map.yaml", watch=watch
+    )
+    assert said == []
+    assert [what for what, _, _ in seen] == ["conv", "bn", "scale", "dw", "fc"]
+    assert [done for _, done, _ in seen] == [0, 112, 121, 129, 177]
+    assert {total for _, _, total in seen} == {177 + 1005}
+    seen.clear()
+    targets = [desk.folder / "back.npz", desk.folder / "back.ckpt"]
+    fill_variables("net.prototxt", "net.caffemodel", targets, mapping="map.yaml", watch=watch)
+    assert seen[0] == ("back.npz: conv.weights", 0, 2 * 1181)
+    assert seen[-1] == ("back.ckpt: fc.bias", 2 * 1181 - 5, 2 * 1181)
+    assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
 
 
 def test_outputs_are_not_overwritten(desk: Desk) -> None:

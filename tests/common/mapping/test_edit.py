@@ -1,10 +1,11 @@
 """Changing one entry: every other byte of the file stays as it was."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tfcaffe.errors import ConversionError, MappingError, UsageError
+from tfcaffe.errors import ConversionError, UsageError
 from tfcaffe.mapping.edit import ignore, quoted, set_entries
 from tfcaffe.mapping.mapping_file import load_mapping
 
@@ -98,6 +99,11 @@ def test_a_file_without_a_last_newline(file: Path) -> None:
     [
         ("ignore: {variables: [a]}\n", "ignore: {variables: [a, '**/x']}\n"),
         ("ignore: {variables: []}\n", "ignore: {variables: ['**/x']}\n"),
+        ("ignore: {variables: [a,]}\n", "ignore: {variables: [a, '**/x',]}\n"),
+        (
+            "ignore:\n  variables: [\n    a,  # b\n    c  # d\n  ]\n",
+            "ignore:\n  variables: [\n    a,  # b\n    c, '**/x'  # d\n  ]\n",
+        ),
         (
             "ignore:\n  variables:\n    - a  # b\n    - c\n",
             "ignore:\n  variables:\n    - a  # b\n    - c\n    - '**/x'\n",
@@ -133,12 +139,54 @@ def test_a_change_that_would_be_wrong_changes_nothing(
     assert file.read_bytes().decode() == FILE
 
 
-def test_a_pattern_that_says_more_is_left_to_the_user(file: Path) -> None:
-    file.write_text(
-        "mapping: 1\nlayers:\n  'a{n}': {weights: {variable: 'w{n}', layout: OI}, bias: 'b{n}'}\n"
-    )
-    with pytest.raises(MappingError, match="by hand"):
-        set_entries(file, {"a1.bias": "x"})
+@pytest.mark.parametrize(
+    "value",
+    [
+        "{variable: 'w{n}', layout: OI}",
+        "{variable: 'w{n}', minus: 'x{n}', epsilon: 0.001}",
+        "{variable: 'w{n}', flatten: [C=2, H=3, W=4], reverse: [I]}",
+        "{variable: 'w{n}', rearrange: 'i o -> o i'}",
+        "{variable: 'w{n}', part: input, gates: ijfo, forget_bias: 0.1}",
+        "{concat: ['v{n}', 'w, {n}'], along: O}",
+        "{constant: 0.1}",
+    ],
+)
+def test_an_entry_of_its_own_says_all_that_the_pattern_said(file: Path, value: str) -> None:
+    file.write_text(f"mapping: 1\nlayers:\n  'a{{n}}': {{weights: {value}, bias: 'b{{n}}'}}\n")
+    mine = next(rule for rule in set_entries(file, {"a1.bias": "x"}).rules if rule.key.text == "a1")
+    file.write_text(f"mapping: 1\nlayers: {{a1: {{weights: {value.replace('{n}', '1')}}}}}\n")
+    wanted = load_mapping(file).rules[0].roles["weights"]
+    found = mine.roles["weights"]
+    assert [str(t.text) for t in found.variables] == [str(t.text) for t in wanted.variables]
+    assert (found.minus and found.minus.text) == (wanted.minus and wanted.minus.text)
+    same = {"place": wanted.place, "variables": wanted.variables, "minus": wanted.minus}
+    assert replace(found, **same) == wanted
+    assert mine.roles["bias"].variables[0].text == "x"
+
+
+def test_an_exact_entry_of_the_extended_file_hides_its_patterns(file: Path) -> None:
+    child = file.with_name("child.yaml")
+    child.write_text("mapping: 1\nextends: m.yaml\n")
+    set_entries(child, {"conv1.bias": "q"})
+    wanted = "mapping: 1\nextends: m.yaml\nlayers:\n  conv1: {weights: a/w, bias: q}\n"
+    assert child.read_text() == wanted
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("{b: {bias: x},}", "{b: {bias: x}, a: {weights: new},}"),
+        ("{\n  b: {bias: x}  # last\n  }", "{\n  b: {bias: x}, a: {weights: new}  # last\n  }"),
+        ("{}", "{a: {weights: new}}"),
+        ("\n  a:\n    weights: |-\n      w\n    bias: b", "\n  a:\n    weights: new\n    bias: b"),
+        ("\n  a:\n    bias: b\n    weights: >-\n      w", "\n  a:\n    bias: b\n    weights: new"),
+        ("\n  a:\n    weights:\n    bias: b", "\n  a:\n    weights: new\n    bias: b"),
+    ],
+)
+def test_other_styles(file: Path, old: str, new: str) -> None:
+    file.write_text(f"mapping: 1\nlayers: {old}\nnet: n\n")
+    set_entries(file, {"a.weights": "new"})
+    assert file.read_text() == f"mapping: 1\nlayers: {new}\nnet: n\n"
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:

@@ -77,6 +77,12 @@ def test_dots_stand_for_anything() -> None:
     assert not matches("a\nb\nc", "a\nc")
 
 
+def test_all_sections_can_be_followed_in_one_folder() -> None:
+    lines = [command for section in SECTIONS.values() for command, _, _ in commands(section)]
+    made = [word for line in lines for word in re.findall(r" -o (\S+)", line)]
+    assert len(made) >= 6 and sorted(set(made)) == sorted(made)
+
+
 def test_commands_of_a_section() -> None:
     text = "```console\n$ a b  # exit 1\nx\n\ny\n$ c\n```\n```\n$ d\n```\n"
     assert list(commands(text)) == [("a b", 1, "x\n\ny\n"), ("c", 0, "")]

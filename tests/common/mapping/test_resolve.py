@@ -8,6 +8,7 @@ import pytest
 from mapped import ENTRIES, NET, SHAPES, plan_of, resolved
 from tfcaffe.errors import MappingError
 from tfcaffe.mapping.mapping_file import parse_mapping
+from tfcaffe.mapping.nearest import Names
 from tfcaffe.mapping.resolve import resolve
 from tfcaffe.plan import Plan
 
@@ -68,6 +69,47 @@ def test_what_is_left_over_on_either_side_is_listed_with_shapes(plan: Plan) -> N
         resolved(plan, entries).check()
 
 
+def test_nearest_names_are_the_model_s_own(plan: Plan) -> None:
+    """Not those of slots, averages and counters, however near, unless nothing else is."""
+    slots = {f"fc/{name}": (5,) for name in ("bs/Momentum", "bs/Adam", "bs_1", "bsx")}
+    shapes = {**{n: s for n, s in SHAPES.items() if n != "fc/b"}, "fc/biases": (5,), **slots}
+    entries = ENTRIES.replace("fc/b}", "fc/bs}")
+    mapping = parse_mapping(f"mapping: 1\nlayers:{entries}", Path("m.yaml"))
+    found = resolve(mapping, plan, shapes, apart=slots.keys())
+    assert [str(problem) for problem in found.problems] == [
+        "m.yaml:7:29: there is no variable fc/bs; the nearest names are fc/biases",
+        "the variable fc/biases [5] goes nowhere; map it, or name it under `ignore`; the nearest "
+        "blobs are fc.bias [5]",
+    ]
+    mapping = parse_mapping(
+        f"mapping: 1\nlayers:{entries.replace('fc/bs', 'bs_2')}", Path("m.yaml")
+    )
+    del shapes["fc/biases"]
+    found = resolve(mapping, plan, shapes, apart=slots.keys())
+    assert "bs_2; the nearest names are fc/bs_1" in str(found.problems[0])
+
+
+def test_equal_shapes_are_said_where_no_name_is_near(plan: Plan) -> None:
+    shapes = {**{n: s for n, s in SHAPES.items() if n != "d/w"}, "zzz": (3, 2, 4, 2), "yyy": (7,)}
+    found = problems(plan, ENTRIES, shapes)
+    assert found == [
+        "m.yaml:6:17: there is no variable d/w; the nearest names are k/w, fc/w; of its shape: zzz",
+        "the variable zzz [3, 2, 4, 2] goes nowhere; map it, or name it under `ignore`; of its "
+        "shape: dw.weights",
+        "the variable yyy [7] goes nowhere; map it, or name it under `ignore`",
+    ]
+
+
+def test_nearest_among_many() -> None:
+    """As good as a comparison with each of them, where words are shared or begin alike."""
+    many = [f"net/block{i}/unit_{j}/conv/kernel" for i in range(20) for j in range(20)]
+    names = Names([*many, "net/logits/biases"])
+    assert names.nearest("net/logits/bias", 3)[0] == "net/logits/biases"
+    assert names.nearest("net/block7/unit_12/conv/kernal", 3)[0] == "net/block7/unit_12/conv/kernel"
+    assert names.nearest("block3_unit4.weights", 3)[0] == "net/block3/unit_4/conv/kernel"
+    assert names.nearest("%", 3) == [] == Names([]).nearest("a", 3)
+
+
 def test_variables_are_ignored_by_name(plan: Plan) -> None:
     more = {**SHAPES, "global_step": (), "k/w/Momentum": (3, 3, 3, 4), "a/b/x": (1,), "st*r": (1,)}
     head = 'ignore: {variables: [global_step, "**/Momentum", "a/**", "st{*}r"]}\n'
@@ -98,6 +140,13 @@ def test_stars(plan: Plan, glob: str, yes: list[str], no: list[str]) -> None:
     shapes = {**SHAPES, **{name: (1,) for name in (*yes, *no)}}
     left = resolved(plan, ENTRIES, shapes, head=f"ignore: {{variables: ['{glob}']}}\n")
     assert set(left.left_variables) - set(SHAPES) == set(yes)
+
+
+def test_a_wider_pattern_does_not_hide_what_must_be_a_number(plan: Plan) -> None:
+    more = {**SHAPES, "a/b": (1,), "a/c": (1,)}
+    head = 'ignore: {variables: ["a/**", {name: a/b, must_be: 1}]}\n'
+    answer = resolved(plan, ENTRIES, more, head=head)
+    assert answer.zeros == {"a/b": 1} and set(answer.left_variables) == {"a/b", "a/c"}
 
 
 def test_blobs_left_out_by_name_need_a_base(plan: Plan) -> None:
@@ -132,10 +181,25 @@ def test_blobs_left_out_by_name_need_a_base(plan: Plan) -> None:
             "{variable: k/w, layout: OIHW}",
             r"k/w is \[3, 3, 3, 4\], wanted is \[4, 3, 3, 3\]",
         ),
-        ("k/w", "{variable: k/w, layout: XY}", "does not name each axis"),
+        ("k/w", "{variable: k/w, layout: XY}", "does not name each axis .* it takes HWIO, HWOI"),
+        ("k/b", "{variable: k/b, layout: HWIO}", "does not name each axis .* takes none"),
         ("k/w", "{variable: k/w, flatten: [C, H, W]}", "fully connected"),
         ("k/w", "{variable: k/w, reverse: [Z]}", "no axis Z"),
+        ("k/w", "{variable: k/w, reverse: [H, H]}", "the axis H is turned round twice"),
         ("k/w", "{variable: k/w, rearrange: 'x'}", "no pattern"),
+        ("k/w", "{variable: k/w, rearrange: ')h( w i o -> o i h w'}", "no pattern"),
+        ("k/w", "{variable: k/w, rearrange: '((h w) i o -> o i h w'}", "no pattern"),
+        ("k/w", "{variable: k/w, rearrange: '3 3 i o -> o i 3 3'}", "no pattern"),
+        ("k/w", "{variable: k/w, rearrange: 'h_ w i o -> o i h_ w'}", "no pattern"),
+        ("k/w", "{variable: k/w, rearrange: ' -> '}", "no pattern"),
+        ("k/w", "fc/w", r"wanted is \[3, 3, 3, 4\] .*; of the wanted shape: k/w"),
+        ("k/w", "{concat: [k/w, fc/w], along: O}", "no variable has the wanted shape"),
+        (
+            "k/w",
+            "{concat: [k/w, d/w], along: W}",
+            r"do not make \[3, 3, 3, 4\]",
+        ),
+        ("fc/w", "{variable: fc/w, layout: HWIO, flatten: [C, H, W]}", "'HWIO' has several"),
         ("k/w", "{variable: k/w, rearrange: 'h w i -> o i h w'}", "axes"),
         ("fc/w", "{variable: fc/w, flatten: [C, H]}", "the layer's input has the axes"),
         ("bn/mean", "{variable: bn/mean, minus: k/w}", "cannot be subtracted"),
@@ -148,6 +212,18 @@ def test_what_does_not_fit_is_said_with_its_line(
     assert any(re.search(words, text) and text.startswith("m.yaml:") for text in found), found
 
 
+def test_colours_are_turned_round_once(plan: Plan) -> None:
+    entries = ENTRIES.replace("k/w", "{variable: k/w, reverse: [I]}")
+    head = "channels: {caffe: bgr, tensorflow: rgb}\n"
+    (said,) = [str(problem) for problem in resolved(plan, entries, head=head).problems]
+    assert "the axis I is turned round twice" in said and "`channels`" in said
+
+
+def test_a_part_of_what_has_none_is_one_problem(plan: Plan) -> None:
+    said = only(plan, ENTRIES.replace("k/w", "{variable: k/w, part: input}"), SHAPES)
+    assert "`part: input` is for input_weights" in said
+
+
 def test_only_another_layout_fits_and_is_named(plan: Plan) -> None:
     said = only(plan, ENTRIES, {**SHAPES, "k/w": (4, 3, 3, 3)})
     assert "with layout: OIHW" in said
@@ -155,6 +231,13 @@ def test_only_another_layout_fits_and_is_named(plan: Plan) -> None:
     assert "with layout: OI it would fit" in said
     said = only(plan, ENTRIES, {**SHAPES, "bn/gamma": (1, 1, 4)})
     assert 'with rearrange: "1 1 c -> c" it would fit' in said
+
+
+def test_another_rank_of_as_many_numbers_is_for_rearrange(plan: Plan) -> None:
+    said = only(plan, ENTRIES, {**SHAPES, "k/w": (27, 4)})
+    assert "k/w is [27, 4], wanted is [3, 3, 3, 4]" in said and "say by `rearrange`" in said
+    entries = ENTRIES.replace("k/w", '{variable: k/w, rearrange: "(h w i) o -> o i h w"}')
+    assert resolved(plan, entries, {**SHAPES, "k/w": (27, 4)}).fits
 
 
 def test_patterns_and_exact_keys(plan: Plan) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tfcaffe.errors import FileFormatError, UnsupportedError, UsageError
-from tfcaffe.variables.files import open_variables
+from tfcaffe.variables.files import open_variables, write_variables
 from tfcaffe.variables.roles import with_averages, with_prefix
 
 KERNEL = np.random.default_rng(1).standard_normal((3, 2, 2, 4)).astype(np.float32)
@@ -192,12 +192,17 @@ def test_a_saved_model(tmp_path: Path) -> None:
         open_variables(tmp_path / "saved")
 
 
-def test_a_missing_shard(saved: Path, tmp_path: Path) -> None:
-    (tmp_path / "m.index").write_bytes((saved / "two/model.ckpt-7.index").read_bytes())
+@pytest.mark.parametrize("partitioned", [True, False])
+def test_a_missing_shard(partitioned: bool, saved: Path, tmp_path: Path) -> None:
+    if partitioned:
+        (tmp_path / "m.index").write_bytes((saved / "two/model.ckpt-7.index").read_bytes())
+    else:
+        write_variables(tmp_path / "m.ckpt", [("w", KERNEL)])
+        (tmp_path / "m.ckpt.index").rename(tmp_path / "m.index")
     with pytest.raises(FileFormatError, match=r"m\.data-00000-of-00001 is missing"):
         open_variables(tmp_path / "m")
     (tmp_path / "m.data-00001-of-00002").write_bytes(b"x")
-    with pytest.raises(FileFormatError, match=r"m\.data-00000-of-00002 is missing"):
+    with pytest.raises(FileFormatError, match=r"m\.data-00000-of-00001 is missing"):
         open_variables(tmp_path / "m")
     (tmp_path / "m.index").unlink()
     with pytest.raises(FileFormatError, match=r"m\.index is missing"):

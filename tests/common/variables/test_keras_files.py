@@ -356,7 +356,7 @@ def test_like_of_another_model(tmp_path: Path) -> None:
     eleven_layers().save_weights(tmp_path / "m.weights.h5")
     with pytest.raises(UsageError, match="another model"):
         open_variables(tmp_path / "m.weights.h5", like=tmp_path / "other.keras")
-    with pytest.raises(UsageError, match=r"only a \.keras"):
+    with pytest.raises(UsageError, match=r"is a Keras weights file; .* named by a \.keras"):
         open_variables(tmp_path / "m.weights.h5", like=tmp_path / "m.weights.h5")
     with pytest.raises(UsageError, match=r"gone\.keras"):
         open_variables(tmp_path / "m.weights.h5", like=tmp_path / "gone.keras")

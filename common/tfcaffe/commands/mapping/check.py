@@ -35,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="run both sides as well; the checkpoint is a model then",
     )
+    parser.add_argument(
+        "--base",
+        type=Path,
+        metavar="OLD.caffemodel",
+        help="blobs that the mapping leaves out keep what this has",
+    )
     add_side_options(parser)
     parser.add_argument("--json", action="store_true", help="for programs")
 
@@ -45,14 +51,17 @@ def run(options: argparse.Namespace, console: Console) -> int:
     from tfcaffe.quiet import quiet_for
 
     quiet_for(options.checkpoint, options.like, run=options.run_both)
-    found = check(
-        options.mapping,
-        options.net,
-        weights=options.weights,
-        checkpoint=options.checkpoint,
-        run=options.run_both,
-        **side_options(options),
-    )
+    with console.progress() as watch:
+        found = check(
+            options.mapping,
+            options.net,
+            weights=options.weights,
+            checkpoint=options.checkpoint,
+            base=options.base,
+            run=options.run_both,
+            watch=watch,
+            **side_options(options),
+        )
     if options.json:
         console.result(json.dumps(found.to_json(), indent=1))
     else:

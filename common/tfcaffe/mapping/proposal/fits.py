@@ -10,11 +10,12 @@ from math import prod
 
 from tfcaffe.layers.base import Param
 from tfcaffe.layout import Shape
-from tfcaffe.mapping import transform as transforms
+from tfcaffe.mapping import layouts
+from tfcaffe.mapping.layouts import LayoutError
 from tfcaffe.mapping.pairs import Blob
 from tfcaffe.mapping.proposal.scopes import DEPTHWISE, KERNELS, Known, Scope
 from tfcaffe.mapping.proposal.units import CaffeUnit
-from tfcaffe.mapping.transform import LayoutError, Transform
+from tfcaffe.mapping.transform import Transform
 
 _ALIASES = {
     "beta": ("bias",),
@@ -69,7 +70,7 @@ class Fits:
         Where one layout does for all blobs of a kind, the others are not thought of.
         """
         ways = self.ways(blob.param, variable.shape)
-        usual = self._usual.get(_kind(blob, variable))
+        usual = "" if variable.part else self._usual.get(_kind(blob, variable))
         return bool(ways) if usual is None else usual in ways
 
     def ways(self, param: Param, shape: Shape) -> tuple[str, ...]:
@@ -94,7 +95,8 @@ class Fits:
                 if not self.fits(blob, roles[names[0]]):
                     return None
                 pairs.append((blob, roles.pop(names[0])))
-                loose |= {role} if names[0] != role else set()
+                told = names[0] == role or (role in KERNELS and "recurrent_weights" in scope.roles)
+                loose |= set() if told else {role}
                 continue
             found = next((v for v in others if self.fits(blob, v)), None)
             if found is None:
@@ -118,14 +120,14 @@ def _peers(unit: CaffeUnit, scope: Scope, blob: Blob, found: Known, fits: Fits) 
 
 
 def _ways(param: Param, shape: Shape) -> Iterator[str]:
-    usual = transforms.default(param)
+    usual = layouts.default(param)
     seen = set()
     if usual.joined == shape:
         seen.add(_moves(usual))
         yield ""
-    for text in transforms.fitting(param, shape):
+    for text in layouts.fitting(param, shape):
         word, _, said = text.partition(": ")
-        how = transforms.relaid if word == "layout" else transforms.rearranged
+        how = layouts.relaid if word == "layout" else layouts.rearranged
         try:
             moves = _moves(how(param, said.strip('"')))
         except LayoutError:
@@ -149,7 +151,7 @@ def _axes(text: str) -> list[str]:
     return re.findall(r"[a-z]\w*", text)
 
 
-def layouts(fits: Fits, pairs: Iterable[tuple[Blob, Known]]) -> dict[Blob, tuple[str, bool]]:
+def layouts_of(fits: Fits, pairs: Iterable[tuple[Blob, Known]]) -> dict[Blob, tuple[str, bool]]:
     """The layout for each pair, and whether it is certain.
 
     Where a shape leaves a choice, as a square kernel's does, the other kernels of its kind decide.

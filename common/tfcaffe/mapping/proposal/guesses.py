@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
-from tfcaffe.mapping import transform as transforms
+from tfcaffe.mapping import layouts
 from tfcaffe.mapping.pairs import Blob
 from tfcaffe.mapping.proposal.assignment import Assigned, Field
 from tfcaffe.mapping.proposal.certainty import Verdict
-from tfcaffe.mapping.proposal.fits import Fit, Fits, layouts
+from tfcaffe.mapping.proposal.fits import Fit, Fits, layouts_of
+from tfcaffe.mapping.proposal.neutral import NEUTRAL
 from tfcaffe.mapping.proposal.scopes import Known
 from tfcaffe.plan import Plan
 
-_NEUTRAL = {"bias": 0.0, "beta": 0.0, "gamma": 1.0}  # what a blob without a variable is
-_GATED = ("LSTM", "Lstm", "RNN")
+_TF1_GATES = "icfo"
+_TF1 = "by its one kernel it is a cell of TF1"
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Guess:
         constant: the blob's number where there is no variable.
         minus: a variable that is folded in.
         layout: what the entry says of the layout, as `layout: HWIO`; "" for the usual one.
+        more: what else the entry says, as `part: input`.
         certain: whether names or shapes leave no other.
         reason: why this one.
         others: what else it could be, the likeliest first.
@@ -38,6 +41,7 @@ class Guess:
     constant: float | None = None
     minus: str = ""
     layout: str = ""
+    more: tuple[str, ...] = ()
     certain: bool = False
     reason: str = ""
     others: tuple[str, ...] = ()
@@ -63,20 +67,39 @@ def guesses_of(pair: Assigned, verdict: Verdict, field: Field) -> Iterator[Guess
         if variable.parts:
             guess = replace(guess.doubted("joined by their numbers"), along=_last_axis(blob))
         if blob.role in fit.loose:
-            rest = [v.name for v in pair.scope.variables if v is not variable]
+            size = prod(variable.shape)
+            rest = [
+                v.name for v in pair.scope.variables if v is not variable and prod(v.shape) == size
+            ]
             guess = guess.doubted("its name does not tell its role", rest)
-        if blob.type.startswith(_GATED):
-            guess = guess.doubted("nothing tells the order of gates")
-        yield guess
+        yield _recurrent(guess, any(v.part for _, v in fit.pairs))
     centred = "mean" in unit.blobs and any(blob.role == "beta" for blob, _ in fit.pairs)
     for blob in fit.missing:
-        if blob.role in _NEUTRAL:
+        if blob.role in NEUTRAL:
             usual = blob.role == "gamma" and centred
             why = "no variable of this role was found beside the others"
             if usual:
                 why = "a BatchNorm without scale: it has a beta, and no gamma"
             sure = usual and verdict.certain
-            yield Guess(blob, constant=_NEUTRAL[blob.role], certain=sure, reason=why)
+            yield Guess(blob, constant=NEUTRAL[blob.role], certain=sure, reason=why)
+
+
+def _recurrent(guess: Guess, tf1: bool) -> Guess:
+    """With what shapes do not tell of a recurrent layer's blob.
+
+    Args:
+        tf1: whether the layer's kernel is one variable.
+    """
+    param, part = guess.blob.param, guess.variable.part if guess.variable else ""
+    if not tf1:
+        why = "nothing tells the order of gates; Keras's is taken"
+        return guess.doubted(why) if param.gates else guess
+    if sorted(param.gates) != sorted(_TF1_GATES):
+        why = f"{_TF1}, which has the input's rows first"
+        return replace(guess.doubted(why), more=(f"part: {part}",)) if part else guess
+    more = (f"part: {part}" if part else "forget_bias: 1", f"gates: {_TF1_GATES}")
+    why = f"{_TF1}, so its order of gates and its forget_bias are taken"
+    return replace(guess.doubted(why), more=more)
 
 
 def with_folds(guesses: Sequence[Guess], pairs: Sequence[Assigned], plan: Plan) -> Iterator[Guess]:
@@ -103,7 +126,8 @@ def with_folds(guesses: Sequence[Guess], pairs: Sequence[Assigned], plan: Plan) 
 
 def with_layouts(guesses: Sequence[Guess], fits: Fits) -> Iterator[Guess]:
     """The guesses with the layouts of their variables."""
-    found = layouts(fits, [(g.blob, g.variable) for g in guesses if g.variable])
+    plain = [(g.blob, g.variable) for g in guesses if g.variable and not g.variable.part]
+    found = layouts_of(fits, plain)
     for guess in guesses:
         layout, sure = found.get(guess.blob, ("", True))
         if guess.variable is not None and not sure:
@@ -119,4 +143,4 @@ def _variable_of(fit: Fit, blob: Blob) -> str:
 
 def _last_axis(blob: Blob) -> str:
     """The letter of the last axis of TensorFlow's variable."""
-    return transforms.sides(blob.param)[0].split()[-1].upper()
+    return layouts.sides(blob.param)[0].split()[-1].upper()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tfcaffe.mapping.proposal.fits import Fits
 from tfcaffe.mapping.proposal.likeness import Name, index
@@ -32,10 +33,14 @@ def with_halves(
             continue
         members = sorted(members, key=lambda scope: scope.name.indexes[-1].value)
         whole = _joined(members)
+        beside = _bias_of(whole, scopes)
+        if beside:
+            whole = replace(whole, roles={**whole.roles, **beside.roles})
         wanted = [u for u, n in counts.items() if n == len(members) and fits.fit(u, whole)]
         if wanted and not any(fits.fit(u, scope) for u in units for scope in members):
             found.append(whole)
             gone.update(members)
+            gone.update([beside] if beside else [])
     return [scope for scope in scopes if scope not in gone] + found
 
 
@@ -47,6 +52,13 @@ def _groups(unit: CaffeUnit, plan: Plan) -> int:
 def _is_plain(unit: CaffeUnit) -> bool:
     kernel = unit.blobs.get("weights")
     return kernel is not None and kernel.type == "Convolution" and kernel.param.shape[1] > 1
+
+
+def _bias_of(whole: Scope, scopes: Sequence[Scope]) -> Scope | None:
+    """The bias of all groups, where it is one variable in the scope that they lie in."""
+    found = [s for s in scopes if s.name.text == whole.name.text and s.roles.keys() == {"bias"}]
+    alone = len(found) == 1 and not found[0].others and "bias" not in whole.roles
+    return found[0] if alone else None
 
 
 def _joined(members: Sequence[Scope]) -> Scope:

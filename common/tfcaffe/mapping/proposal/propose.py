@@ -5,16 +5,18 @@ What neither names nor shapes prove is marked as uncertain, with what else it co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Unpack
 
 from tfcaffe.mapping.pairs import Blob, blobs_of
 from tfcaffe.mapping.proposal.assignment import Assigned, Field
+from tfcaffe.mapping.proposal.cells import with_parts
 from tfcaffe.mapping.proposal.certainty import SAME_NAME, verdicts
 from tfcaffe.mapping.proposal.fits import Fits
 from tfcaffe.mapping.proposal.guesses import Guess, guesses_of, with_folds, with_layouts
 from tfcaffe.mapping.proposal.halves import with_halves
+from tfcaffe.mapping.proposal.neutral import Extra, Neutral, extras_of, neutrals
 from tfcaffe.mapping.proposal.scopes import Known, Scope, scopes
 from tfcaffe.mapping.proposal.units import CaffeUnit, caffe_units
 from tfcaffe.mapping.sides import AnyPath, SideOptions, read_net, read_variables
@@ -32,6 +34,8 @@ class Proposal:
         guesses: in the net's order.
         variables: all that may get a place.
         lone_blobs, lone_variables: what nothing was found for.
+        neutral: variables that are left out since they change nothing.
+        wanted: what some of the lone variables would have to be, to be left out.
         apart: variables of training alone, which need no entry.
     """
 
@@ -40,7 +44,9 @@ class Proposal:
     variables: tuple[Known, ...]
     lone_blobs: tuple[Blob, ...]
     lone_variables: tuple[Known, ...]
-    apart: tuple[str, ...] = ()
+    neutral: tuple[Neutral, ...]
+    wanted: Mapping[str, float]
+    apart: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
     @property
@@ -54,7 +60,7 @@ def propose(net: AnyPath, checkpoint: AnyPath, **options: Unpack[SideOptions]) -
 
     Args:
         net: the prototxt.
-        checkpoint: a file of variables; no numbers are read.
+        checkpoint: a file of variables; numbers are read only of those that have no blob.
         options: `SideOptions` has them all.
 
     Raises:
@@ -75,6 +81,7 @@ def proposed(plan: Plan, variables: Iterable[Variable]) -> Proposal:
     guesses: dict[Blob, Guess] = {}
     used: set[str] = set()
     assigned: list[Assigned] = []
+    extras: dict[str, Extra] = {}
 
     def take(field: Field, pairs: Sequence[Assigned], *, first: bool = False) -> None:
         judged = verdicts(field, pairs, plan)
@@ -84,6 +91,8 @@ def proposed(plan: Plan, variables: Iterable[Variable]) -> Proposal:
             if not first and verdict.reason != SAME_NAME:
                 why = f"{verdict.reason} among what was left over"
                 verdict = replace(verdict, certain=False, reason=why)
+            for extra in extras_of(pair, verdict.certain):
+                extras.setdefault(extra.name, extra)
             for guess in guesses_of(pair, verdict, field):
                 guesses[guess.blob] = guess
                 used.update(guess.names)
@@ -101,12 +110,20 @@ def proposed(plan: Plan, variables: Iterable[Variable]) -> Proposal:
     found = with_folds([guesses[b] for b in blobs if b in guesses], assigned, plan)
     whole = tuple(with_layouts(list(found), fits))
     used.update(guess.minus for guess in whole)
+    lone_blobs = tuple(blob for blob in blobs if blob not in guesses)
+    empty = (*lone_blobs, *(g.blob for g in whole if not g.names and not g.certain))
+    lone = [variable for variable in known if variable.name not in used]
+    by_name = {variable.name: variable for variable in variables}
+    neutral = tuple(neutrals(extras.values(), lone, by_name, empty))
+    used.update(variable.name for variable in neutral)
     return Proposal(
         plan,
         whole,
         tuple(known),
-        tuple(blob for blob in blobs if blob not in guesses),
-        tuple(variable for variable in known if variable.name not in used),
+        lone_blobs,
+        tuple(variable for variable in lone if variable.name not in used),
+        neutral,
+        {extra.name: extra.number for extra in extras.values() if extra.name not in used},
         tuple(v.name for v in variables if v.role),
     )
 
@@ -119,7 +136,8 @@ def _first(
     for merged in (True, False):
         groups = scopes(known, merged=merged)
         units = caffe_units(plan, blobs, groups)
-        field = Field(units, with_halves(groups, units, plan, fits), fits)
+        groups = with_parts(with_halves(groups, units, plan, fits), units, fits)
+        field = Field(units, groups, fits)
         pairs = field.assigned()
         placed = sum(len(pair.unit.blobs) for pair in pairs)
         found.append((field, pairs, placed))

@@ -41,11 +41,13 @@ class Known:
 
     Args:
         parts: the names of several that are joined along the last axis, if it is not one.
+        part: "input" or "recurrent", if it is only those rows of the variable.
     """
 
     name: str
     shape: Shape
     parts: tuple[str, ...] = ()
+    part: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -10,9 +10,10 @@ from functools import cache
 from pathlib import Path
 
 from tfcaffe.errors import FileFormatError
+from tfcaffe.memory_order import Apart
 from tfcaffe.variables.base import Array, Variables
 
-Items = Iterable[tuple[str, Array]]
+Items = Iterable[tuple[str, Array | Apart]]
 
 _ENDS = 16  # bytes at either end of a file that kinds are told by
 
@@ -53,6 +54,10 @@ def _itself(path: Path) -> list[Path]:
     return [path]
 
 
+def _never(place: Place) -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of file.
@@ -64,7 +69,7 @@ class Kind:
         write: writes all items to a path at which nothing is yet, as in the file `like` where one
             is given; of that, what is missing keeps its numbers if `keep` says so. Returns notes.
         files: what is written for a path.
-        tensorflow: whether reading needs TensorFlow.
+        tensorflow: whether reading such a place needs TensorFlow.
     """
 
     takes: Callable[[Place], bool]
@@ -72,7 +77,7 @@ class Kind:
     suffix: str = ""
     write: Callable[[Path, Items, Path | None, bool], list[str]] | None = None
     files: Callable[[Path], list[Path]] = _itself
-    tensorflow: bool = False
+    tensorflow: Callable[[Place], bool] = _never
 
 
 @cache

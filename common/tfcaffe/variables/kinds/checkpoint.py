@@ -9,8 +9,9 @@ from tfcaffe.errors import FileFormatError, UsageError
 from tfcaffe.variables import bundle
 from tfcaffe.variables.base import Variables, gathered
 from tfcaffe.variables.kinds import Items, Kind, Place
+from tfcaffe.variables.table import is_table
 from tfcaffe.variables.template import Template
-from tfcaffe.variables.tensors import Tensors, is_table
+from tfcaffe.variables.tensors import Tensors, needs_tensorflow
 
 _PART = re.compile(r"(\.index|\.meta|\.data-\d{5}-of-\d{5})$")
 _STATE = "checkpoint"
@@ -69,6 +70,14 @@ def _only(folder: Path) -> Path:
     return found[0]
 
 
+def _meant(path: Path) -> Path:
+    return _only(path) if path.is_dir() else _prefix(path) or path
+
+
+def _needs_tensorflow(place: Place) -> bool:
+    return needs_tensorflow(_meant(place.path))
+
+
 def read(path: Path, like: Path | None = None) -> Variables:
     """The variables by name; what was taken where the path is no prefix stands in a note.
 
@@ -76,7 +85,7 @@ def read(path: Path, like: Path | None = None) -> Variables:
         UsageError: a folder with several checkpoints.
         FileFormatError: it is damaged or incomplete.
     """
-    prefix = _only(path) if path.is_dir() else _prefix(path) or path
+    prefix = _meant(path)
     if prefix != path and not _is_prefix(prefix) and _SHARDS_OF_V1 not in prefix.name:
         raise FileFormatError(
             f"{path}: belongs to the checkpoint {prefix}, of which {prefix.name}.index is missing"
@@ -101,7 +110,9 @@ def write(path: Path, items: Items, like: Path | None = None, keep: bool = False
             writer.finish()
         return []
     if not _takes(Place.of(like)):
-        raise UsageError(f"--like {like}: is no checkpoint")
+        from tfcaffe.variables.files import refused_like
+
+        raise refused_like(like, f"{path.name} is a checkpoint, and takes over that of another one")
     variables = read(like)
     template = Template(variables)
     tensors = Tensors(variables.path, like)
@@ -119,4 +130,4 @@ def write(path: Path, items: Items, like: Path | None = None, keep: bool = False
     return notes
 
 
-KIND = Kind(_takes, read, ".ckpt", write, bundle.files, tensorflow=True)
+KIND = Kind(_takes, read, ".ckpt", write, bundle.files, tensorflow=_needs_tensorflow)

@@ -23,6 +23,7 @@ _CONFIG = "config.json"
 _METADATA = "metadata.json"
 _ROOT = {"vars", "layers", "_layer_checkpoint_dependencies"}
 _MOST_CONFIG = 1 << 28
+_NAMES = "the variables of a .weights.h5 are named by a .keras (of Keras 3) of the same model"
 
 
 def _takes(place: Place) -> bool:
@@ -103,11 +104,13 @@ def _named_like(path: Path, root: Group, like: Path) -> list[Variable]:
     Raises:
         UsageError: `like` is no `.keras`, or of another structure.
     """
+    from tfcaffe.variables.files import refused_like
+
     if not _takes(Place.of(like)):
-        raise UsageError(f"--like {like}: is no .keras of Keras 3")
+        raise refused_like(like, _NAMES)
     source, model = _open(like)
     if model is None:
-        raise UsageError(f"--like {like}: only a .keras names variables; give one")
+        raise refused_like(like, _NAMES)
     mine = {v.key: v for v in named(root, None)}
     theirs = {v.key: v for v in named(tree(source), model.config, model.version)}
     own = [key for found in (theirs, mine) for key, v in found.items() if not v.role]
@@ -134,7 +137,11 @@ def write(path: Path, items: Items, like: Path | None = None, keep: bool = False
             f"{path}: is keyed by structure; give --like MODEL.keras or OLD.weights.h5"
         )
     if not _takes(Place.of(like)):
-        raise UsageError(f"--like {like}: is neither a .keras nor a .weights.h5 of Keras 3")
+        from tfcaffe.variables.files import refused_like
+
+        raise refused_like(
+            like, f"{path.name} takes over the structure of a .keras or .weights.h5 of Keras 3"
+        )
     template = Template(read(like))
     import h5py
 

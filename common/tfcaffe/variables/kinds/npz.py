@@ -11,6 +11,7 @@ from typing import IO, Any
 import numpy as np
 
 from tfcaffe.errors import FileFormatError, UsageError
+from tfcaffe.memory_order import Apart
 from tfcaffe.variables.base import Array, Shape, Variable, Variables, gathered, some
 from tfcaffe.variables.kinds import Items, Kind, Place
 from tfcaffe.variables.roles import with_roles
@@ -137,10 +138,10 @@ def write(path: Path, items: Items, like: Path | None = None, keep: bool = False
     return notes
 
 
-def _write_one(archive: zipfile.ZipFile, name: str, array: Array) -> None:
+def _write_one(archive: zipfile.ZipFile, name: str, given: Array | Apart) -> None:
     if f"{name}{_SUFFIX}" in archive.NameToInfo:
         raise UsageError(f"variable {name!r}: is given twice")
-    array = np.asarray(array, order="C")
+    array = np.asarray(given, order="C")
     with archive.open(f"{name}{_SUFFIX}", "w", force_zip64=True) as member:
         about = np.lib.format.header_data_from_array_1_0(array)
         np.lib.format.write_array_header_1_0(member, about)
