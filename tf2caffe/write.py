@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from tf2caffe.network import Network
-from tfcaffe.files import caffemodel, prototxt, schema
+from tfcaffe.files import caffemodel, pairing, prototxt, schema
 from tfcaffe.files.weights import Blobs, LayerBlobs
 from tfcaffe.files.wire import bytes_field
 from tfcaffe.twin import FIELD
-
-_PIECE = 1 << 24
 
 
 def write(network: Network, text: Path, model: Path, header: Sequence[str]) -> None:
@@ -38,14 +35,6 @@ def write(network: Network, text: Path, model: Path, header: Sequence[str]) -> N
     net.name = network.name
     for layer in network.layers:
         net.layer.add().CopyFrom(layer.message)
-    lines = [*header, f"weights: sha256 {_digest(model)}"]
+    lines = [*header, pairing.comment(model)]
     comment = "".join(f"# {line}\n" for line in lines)
     text.write_text(comment + prototxt.dump(net), encoding="utf-8")
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            digest.update(piece)
-    return digest.hexdigest()

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfcaffe.errors import WeightsError
+from tfcaffe.files import pairing
 from tfcaffe.files.weights import LayerBlobs, Weights
 from tfcaffe.infer import PlannedLayer
 from tfcaffe.layers.base import Param
@@ -84,6 +86,7 @@ def bind(plan: Plan, weights: Weights) -> Binding:
         shown = ", ".join(unused[:5]) + (" …" if len(unused) > 5 else "")
         notes.append(f"layers of the weights file that the net lacks ({len(unused)}): {shown}")
     notes += _fill(plan, reads, weights)
+    notes += pairing.mixed(Path(plan.net.path), weights.path)
     return Binding(plan, tuple(notes), reads)
 
 
