@@ -7,19 +7,18 @@ what does not depend on the inputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from tfcaffe.errors import UnsupportedError
+from tfcaffe.errors import UnsupportedError, UsageError
 
 Array = np.ndarray
 Read = Callable[[], Array]
 
-_INT32 = 3  # types.proto
-_PASSES_ON = frozenset(  # ops whose outputs are their inputs
+_PASSES_ON = frozenset(  # ops whose outputs are their inputs, as far as Caffe is concerned
     [
         "Identity",
         "IdentityN",
@@ -28,8 +27,11 @@ _PASSES_ON = frozenset(  # ops whose outputs are their inputs
         "CheckNumerics",
         "EnsureShape",
         "Snapshot",
+        "Print",
+        "PlaceholderWithDefault",
     ]
 )
+_SMALL = 1 << 16  # bytes of constants that are kept once they are known
 
 
 @dataclass(eq=False)
@@ -100,8 +102,9 @@ class Graph:
     Args:
         inputs: the tensors that are fed, by the names that users know.
         outputs: what is asked for, by name, in order.
-        values: numbers of leaves (variables) by node.
-        evaluate: gives the numbers of tensors that depend on no input.
+        values: numbers of leaves (variables, large constants) by node.
+        evaluate: gives the numbers of a tensor that depends on no input.
+        volatile: nodes that are never constant, whatever they read (random numbers, state).
         nodes: all nodes by name.
         marks: the tensors that users know by other names, to compare them: (Keras layer, output).
     """
@@ -109,10 +112,11 @@ class Graph:
     inputs: dict[str, Tensor]
     outputs: dict[str, Tensor]
     values: dict[Node, Read]
-    evaluate: Callable[[Sequence[Tensor]], list[Array]]
+    evaluate: Callable[[Tensor], Array]
     notes: list[str] = field(default_factory=list)
     marks: dict[tuple[str, int], Tensor] = field(default_factory=dict)
     nodes: Mapping[str, Node] = field(default_factory=dict)
+    volatile: Collection[Node] = ()
     _known: dict[Tensor, bool] = field(default_factory=dict)
     _small: dict[Tensor, Array] = field(default_factory=dict)
     _readers: dict[Tensor, list[Node]] | None = None
@@ -126,6 +130,13 @@ class Graph:
         node, _, index = name.partition(":")
         return Tensor(self.nodes[node], int(index or 0))
 
+    def leaf(self, name: str, numbers: Any) -> Tensor:
+        """A constant of one's own."""
+        array = np.asarray(numbers)
+        node = Node(name, "Const", [], {}, [array.shape], [array.dtype.name])
+        self.values[node] = lambda: array
+        return Tensor(node)
+
     def is_constant(self, tensor: Tensor) -> bool:
         """Whether it depends on no input."""
         stack = [tensor]
@@ -136,7 +147,7 @@ class Graph:
                 continue
             if top.node in self.values or top.op == "Const":
                 self._known[top] = True
-            elif top.op in ("Placeholder", "KerasLayer") or not top.node.inputs:
+            elif not top.node.inputs or top.node in self.volatile:
                 self._known[top] = False
             else:
                 wanted = [t for t in top.node.inputs if t not in self._known]
@@ -152,20 +163,15 @@ class Graph:
         if tensor.node in self.values:
             return self.values[tensor.node]()
         if tensor not in self._small:
-            if tensor.op == "Const":
-                from tensorflow import make_ndarray
-
-                array: Array = make_ndarray(tensor.node.attrs["value"])
-            else:
-                array = np.asarray(self.evaluate([tensor])[0])
-            if array.nbytes > 1 << 16:
+            array = self.evaluate(tensor)
+            if array.nbytes > _SMALL:
                 return array
             self._small[tensor] = array
         return self._small[tensor]
 
     def number(self, tensor: Tensor) -> float | None:
         """The number that a constant tensor holds everywhere; None if it is no such tensor."""
-        if not self.is_constant(tensor) or np.prod(tensor.shape, dtype=int) > 1 << 16:
+        if not self.is_constant(tensor) or np.prod(tensor.shape, dtype=int) > _SMALL:
             return None
         array = self.constant(tensor)
         if array.size == 0 or array.dtype.kind not in "fiub":
@@ -194,11 +200,10 @@ class Graph:
     def readers(self) -> Mapping[Tensor, list[Node]]:
         """Who reads each tensor, of the nodes that are needed; an output's reader is not listed."""
         if self._readers is None:
-            found: dict[Tensor, list[Node]] = {}
+            self._readers = {}
             for node in self.reached():
                 for tensor in node.inputs:
-                    found.setdefault(tensor, []).append(node)
-            self._readers = found
+                    self._readers.setdefault(tensor, []).append(node)
         return self._readers
 
     def read_only_by(self, tensor: Tensor, reader: Node) -> bool:
@@ -207,34 +212,84 @@ class Graph:
             return False
         return all(node is reader for node in self.readers().get(tensor, []))
 
-    def changed(self) -> None:
-        """A node reads something else now."""
-        self._readers = None
+    def changed(self, node: Node, before: Sequence[Tensor]) -> None:
+        """A node reads something else than `before` now: what nobody needs any more is forgotten.
+
+        Keeps `readers` right without making it anew, which would take minutes for large nets.
+        """
+        if self._readers is None or list(before) == node.inputs:
+            return
+        kept, read = set(self.outputs.values()), self._readers
+        if not self._needed(node, kept):
+            return
+        gained = [(node, t) for t in node.inputs]
+        lost = [(node, t) for t in before]
+        while gained:
+            reader, tensor = gained.pop()
+            new = not self.is_constant(tensor) and not self._needed(tensor.node, kept)
+            read.setdefault(tensor, []).append(reader)
+            gained += [(tensor.node, t) for t in tensor.node.inputs] if new else []
+        while lost:
+            reader, tensor = lost.pop()
+            read[tensor].remove(reader)
+            if not self.is_constant(tensor) and not self._needed(tensor.node, kept):
+                lost += [(tensor.node, t) for t in tensor.node.inputs]
+
+    def _needed(self, node: Node, outputs: Collection[Tensor]) -> bool:
+        """Whether anybody reads one of its outputs, by `readers`."""
+        assert self._readers is not None
+        own = [Tensor(node, i) for i in range(max(len(node.shapes), 1))]
+        return any(t in outputs or self._readers.get(t) for t in own)
 
 
 def skip_identities(graph: Graph) -> None:
     """Everybody reads what the ops that pass on their inputs read, and these are gone."""
     alias: dict[Tensor, Tensor] = {}
+    halves: set[Node] = set()
 
     def source(tensor: Tensor) -> Tensor:
         seen = []
-        while tensor not in alias and tensor.op in _PASSES_ON and tensor.node not in graph.values:
+        while tensor not in alias and _passes_on(graph, tensor):
             seen.append(tensor)
+            if tensor.op == "Cast" and "16" in tensor.node.attrs["DstT"].name:
+                halves.add(tensor.node)
             tensor = tensor.node.inputs[tensor.index]
-        while tensor in alias:
-            tensor = alias[tensor]
-        for passed in seen:
-            alias[passed] = tensor
+        tensor = alias.get(tensor, tensor)
+        alias.update(dict.fromkeys(seen, tensor))
         return tensor
 
-    nodes = list(_all_nodes(graph.outputs.values()))
-    for node in nodes:
+    for node in list(all_nodes([*graph.outputs.values(), *graph.marks.values()])):
         node.inputs = [source(t) for t in node.inputs]
     graph.marks = {mark: source(t) for mark, t in graph.marks.items()}
     graph.outputs = {name: source(t) for name, t in graph.outputs.items()}
+    if halves:
+        graph.notes.append(
+            "the source rounds numbers between layers to 16 bits; Caffe computes with 32 bits"
+        )
 
 
-def _all_nodes(outputs: Iterable[Tensor]) -> Iterator[Node]:
+def only_between(graph: Graph) -> None:
+    """Leave out the inputs and marks that the outputs do not need.
+
+    Raises:
+        UsageError: they need none.
+    """
+    nodes = {*graph.reached()}
+    graph.inputs = {name: t for name, t in graph.inputs.items() if t.node in nodes}
+    graph.marks = {mark: t for mark, t in graph.marks.items() if t.node in nodes}
+    if not graph.inputs:
+        raise UsageError("the outputs do not depend on the inputs; see --inputs and --outputs")
+
+
+def _passes_on(graph: Graph, tensor: Tensor) -> bool:
+    """Whether what a node gives is what it reads, in Caffe, where all numbers are float32."""
+    if tensor.op == "Cast":
+        return tensor.node.attrs["DstT"].is_floating and not graph.is_constant(tensor)
+    return tensor.op in _PASSES_ON and tensor.node not in graph.values
+
+
+def all_nodes(outputs: Iterable[Tensor]) -> Iterator[Node]:
+    """The nodes that outputs need, constant or not, in no order."""
     seen: set[Node] = set()
     stack = [t.node for t in outputs]
     while stack:
@@ -243,134 +298,3 @@ def _all_nodes(outputs: Iterable[Tensor]) -> Iterator[Node]:
             seen.add(node)
             yield node
             stack += [t.node for t in node.inputs]
-
-
-def from_definition(
-    definition: Any,
-    inputs: Mapping[str, tuple[str, Sequence[int]]],
-    outputs: Mapping[str, str],
-    variables: Mapping[str, Read],
-    origins: Callable[[str, str], str],
-) -> Graph:
-    """The record of a GraphDef without function calls.
-
-    Args:
-        inputs: by the users' name: the placeholder's node and its shape.
-        outputs: by the users' name: a tensor (`node:0`).
-        variables: numbers of the placeholders that stand for variables, by node.
-        origins: the Keras layer or scope of a node by its name and op.
-
-    Raises:
-        UnsupportedError: shapes that contradict each other.
-    """
-    import tensorflow as tf
-
-    shapes = {node: shape for node, shape in inputs.values()}
-    kept = tf.compat.v1.GraphDef()
-    kept.versions.CopyFrom(definition.versions)
-    for node in definition.node:
-        copy = kept.node.add()
-        copy.CopyFrom(node)
-        if node.name in shapes:
-            dtype = node.attr.get("dtype")
-            copy.Clear()
-            copy.name, copy.op = node.name, "Placeholder"
-            if dtype is not None:
-                copy.attr["dtype"].CopyFrom(dtype)
-            copy.attr["shape"].shape.CopyFrom(tf.TensorShape(shapes[node.name]).as_proto())
-        for name in ("_output_shapes", "_class"):
-            copy.attr.pop(name, None)
-        _without_resource(kept, copy)
-    traced = tf.Graph()
-    try:
-        with traced.as_default(), tf.device("/cpu:0"):
-            tf.graph_util.import_graph_def(kept, name="")
-    except (ValueError, tf.errors.OpError) as error:
-        reason = (str(error).strip().splitlines() or [""])[0]
-        raise UnsupportedError(f"TensorFlow cannot build the graph: {reason}") from error
-    nodes: dict[str, Node] = {}
-    pending = []
-    for op in traced.get_operations():
-        node = Node(
-            op.name,
-            op.type,
-            [],
-            {},
-            [_shape(out) for out in op.outputs],
-            [out.dtype.base_dtype.name for out in op.outputs],
-            origins(op.name, op.type),
-        )
-        node.attrs = _Attributes(op)
-        nodes[op.name] = node
-        pending.append((node, op))
-    for node, op in pending:
-        node.inputs = [Tensor(nodes[t.op.name], t.value_index) for t in op.inputs]
-    session: list[Any] = []
-
-    def evaluate(tensors: Sequence[Tensor]) -> list[Array]:
-        if not session:
-            config = tf.compat.v1.ConfigProto(device_count={"GPU": 0})
-            session.append(tf.compat.v1.Session(graph=traced, config=config))
-        leaves = {n for n in _all_nodes(tensors) if n in graph.values}
-        feeds = {f"{n.name}:0": graph.values[n]() for n in leaves}
-        names = [f"{t.node.name}:{t.index}" for t in tensors]
-        found: list[Array] = session[0].run(names, feeds)
-        return found
-
-    graph = Graph(
-        {name: Tensor(nodes[node]) for name, (node, _) in inputs.items()},
-        {},
-        {nodes[name]: read for name, read in variables.items() if name in nodes},
-        evaluate,
-        nodes=nodes,
-    )
-    graph.outputs = {name: graph.find(tensor) for name, tensor in outputs.items()}
-    return graph
-
-
-def _without_resource(definition: Any, node: Any) -> None:
-    """Reading a variable is reading the placeholder that stands for it."""
-    if node.op == "ReadVariableOp":
-        dtype = node.attr["dtype"].type
-        node.op = "Identity"
-        node.attr.clear()
-        node.attr["T"].type = dtype
-    elif node.op == "ResourceGather":
-        dtype, indices = node.attr["dtype"].type, node.attr["Tindices"].type
-        axis = definition.node.add()
-        axis.name, axis.op = f"{node.name}/tfcaffe_axis", "Const"
-        axis.attr["dtype"].type = _INT32
-        axis.attr["value"].tensor.dtype = _INT32
-        axis.attr["value"].tensor.tensor_shape.SetInParent()
-        axis.attr["value"].tensor.int_val.append(0)
-        node.op = "GatherV2"
-        node.input.append(axis.name)
-        node.attr.clear()
-        node.attr["Tparams"].type, node.attr["Tindices"].type = dtype, indices
-        node.attr["Taxis"].type = _INT32
-
-
-class _Attributes(dict[str, Any]):
-    """A node's attributes, decoded when they are asked for."""
-
-    def __init__(self, op: Any) -> None:
-        super().__init__()
-        self._op = op
-
-    def __missing__(self, name: str) -> Any:
-        value = self._op.get_attr(name)
-        if isinstance(value, bytes):
-            value = value.decode()
-        self[name] = value
-        return value
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The attribute, or `default` where the op has none of that name."""
-        try:
-            return self[name]
-        except ValueError:
-            return default
-
-
-def _shape(tensor: Any) -> tuple[int | None, ...] | None:
-    return None if tensor.shape.rank is None else tuple(tensor.shape.as_list())

@@ -2,39 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 
 
-def inline(definition: Any) -> Any:
-    """A GraphDef without calls and control inputs; nodes of a function are named `call/node`."""
+@dataclass(frozen=True)
+class Inlined:
+    """A GraphDef without calls and control inputs; a function's nodes are named `call/node`.
+
+    Args:
+        results: the tensors that a call gave, by its name.
+    """
+
+    definition: Any
+    results: Mapping[str, Sequence[str]]
+
+    def resolve(self, tensor: str) -> str:
+        """What a tensor of the graph before is called now."""
+        while tensor.partition(":")[0] in self.results:
+            source, _, index = tensor.partition(":")
+            tensor = self.results[source][int(index or 0)]
+        return tensor
+
+
+def inline(definition: Any) -> Inlined:
+    """Replace all calls, also those in functions. The library of functions stays."""
     import tensorflow as tf
 
     functions = {f.signature.name: f for f in definition.library.function}
+    if not functions:  # perhaps with all weights in it: no copy
+        for node in definition.node:
+            kept = [name for name in node.input if not name.startswith("^")]
+            if len(kept) < len(node.input):
+                del node.input[:]
+                node.input.extend(kept)
+        return Inlined(definition, {})
     result = tf.compat.v1.GraphDef()
     result.versions.CopyFrom(definition.versions)
+    result.library.CopyFrom(definition.library)
     results: dict[str, list[str]] = {}
     for node in definition.node:
         _add(result, node, functions, results)
+    found = Inlined(result, results)
     for node in result.node:
-        kept = [_resolved(name, results) for name in node.input if not name.startswith("^")]
+        kept = [found.resolve(name) for name in node.input if not name.startswith("^")]
         del node.input[:]
         node.input.extend(kept)
-    return result
-
-
-def resolve(definition: Any, tensor: str) -> str:
-    """What a tensor of the graph before `inline` is called after it."""
-    results: dict[str, list[str]] = {}
-    functions = {f.signature.name: f for f in definition.library.function}
-    import tensorflow as tf
-
-    scratch = tf.compat.v1.GraphDef()
-    for node in definition.node:
-        if node.name == tensor.partition(":")[0]:
-            _add(scratch, node, functions, results)
-    return _resolved(tensor, results)
+    return found
 
 
 def _add(result: Any, node: Any, functions: Any, results: dict[str, list[str]]) -> None:
@@ -72,10 +89,3 @@ def _add(result: Any, node: Any, functions: Any, results: dict[str, list[str]]) 
 
 def _joined(prefix: str, source: str, index: str) -> str:
     return f"{prefix}/{source}" + (f":{index}" if index not in ("", "0") else "")
-
-
-def _resolved(name: str, results: dict[str, list[str]]) -> str:
-    while name.partition(":")[0] in results:
-        source, _, index = name.partition(":")
-        name = results[source][int(index or 0)]
-    return name

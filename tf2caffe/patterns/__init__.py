@@ -41,8 +41,10 @@ def rewrite(graph: Graph) -> None:
     for order in sorted({order for order, _ in _ROOTS.values()}):
         here = [name for name in sorted(_PATTERNS) if _ROOTS[name][0] == order]
         for node in list(graph.reached()):
+            before = list(node.inputs)
             while any(node.op in _ROOTS[name][1] and _PATTERNS[name](node, graph) for name in here):
-                graph.changed()
+                graph.changed(node, before)
+                before = list(node.inputs)
 
 
 @cache

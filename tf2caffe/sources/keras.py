@@ -7,17 +7,18 @@ ones) are not called: one node stands for the whole layer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from tf2caffe.graph import Graph, Read, from_definition, skip_identities
-from tf2caffe.inline import inline, resolve
+from tf2caffe.concrete import Ends, from_concrete
+from tf2caffe.ends import fixed_shapes, named
+from tf2caffe.graph import Graph, only_between, skip_identities
 from tf2caffe.ops import keras_layers
 from tf2caffe.options import Options
 from tf2caffe.sources import Source
-from tfcaffe.errors import FileFormatError, UnsupportedError, UsageError
+from tfcaffe.errors import FileFormatError, UnsupportedError
 from tfcaffe.keras_graph import calls
 
 _SUFFIXES = (".keras", ".h5", ".hdf5")
@@ -69,9 +70,10 @@ class _Tracer:
         self.notes: list[str] = []
         self._scopes: dict[str, str] = {}  # scope -> Keras layer
         self._layers: list[Any] = []  # those that one node stands for
-        self._marks: dict[tuple[str, int], str] = {}
+        self._marks: dict[tuple[str, int], Any] = {}
 
     def graph(self) -> Graph:
+        """Trace the model, and cut it as the options say."""
         import tensorflow as tf
 
         inputs = self._inputs()
@@ -85,51 +87,46 @@ class _Tracer:
         specs = [tf.TensorSpec(shape, dtype) for shape, dtype in inputs.values()]
         with tf.device("/cpu:0"):
             traced = tf.function(run, autograph=False).get_concrete_function(*specs)
-        definition = traced.graph.as_graph_def(add_shapes=False)
-        kept, variables = _variables(definition, traced)
-        kept = inline(kept)
-        placeholders = [t.op.name for t in traced.graph.inputs[: len(inputs)]]
-        graph = from_definition(
-            kept,
-            {
-                name: (node, shape)
-                for (name, (shape, _)), node in zip(inputs.items(), placeholders, strict=True)
-            },
-            {name: resolve(definition, tensor.name) for name, tensor in outputs.items()},
-            variables,
-            self._origin,
-        )
-        names = {mark: resolve(definition, tensor) for mark, tensor in self._marks.items()}
-        graph.marks = {mark: graph.find(name) for mark, name in names.items()}
+        fed = dict(zip(inputs, traced.graph.inputs[: len(inputs)], strict=True))
+        known = {f"{layer}:{i}" if i else layer: t for (layer, i), t in self._marks.items()}
+        ends = self._ends(fed, outputs, known)
+        graph = from_concrete(traced, ends, self._origin)
         self._restore_layers(graph)
         skip_identities(graph)
+        if self.options["inputs"]:
+            only_between(graph)
         return graph
+
+    def _ends(
+        self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], known: Mapping[str, Any]
+    ) -> Ends:
+        """Where the options cut the model: at layers, or inputs."""
+        names = {name: name for name in (*inputs, *known)}
+        tensors = {**known, **inputs}
+        if self.options["inputs"]:
+            chosen = named("--inputs", self.options["inputs"], names, "the model")
+            inputs = {name: tensors[name] for name in chosen.values()}
+        if self.options["outputs"]:
+            chosen = named("--outputs", self.options["outputs"], names, "the model")
+            outputs = {name: tensors[name] for name in chosen.values()}
+        return Ends(
+            {name: tensor.name for name, tensor in inputs.items()},
+            {name: tensor.name for name, tensor in outputs.items()},
+            {name: tuple(tensor.shape) for name, tensor in inputs.items()},
+            {mark: tensor.name for mark, tensor in self._marks.items()},
+        )
 
     def _inputs(self) -> dict[str, tuple[tuple[int, ...], Any]]:
         """Name, shape and type of each input; a free batch is 1."""
-        given: Mapping[str, Sequence[int | None]] = self.options["input_shape"] or {}
-        found: dict[str, tuple[tuple[int, ...], Any]] = {}
         symbols = getattr(self.functional, "inputs", None)
         if not symbols:
             raise UnsupportedError(
                 f"model {self.model.name!r}: has no defined inputs; call it once on data, or make "
                 "it a functional model"
             )
-        names = [_name_of(symbol) for symbol in symbols]
-        if unknown := given.keys() - set(names):
-            raise UsageError(
-                f"--input-shape {min(unknown)}: the model's inputs are {', '.join(names)}"
-            )
-        for name, symbol in zip(names, symbols, strict=True):
-            shape = tuple(given.get(name, symbol.shape))
-            shape = (shape[0] or 1, *shape[1:]) if shape else shape
-            if any(size is None for size in shape):
-                raise UsageError(
-                    f"input {name!r} has the shape {list(symbol.shape)}: say its sizes with "
-                    f"--input-shape {name}=1,H,W,C"
-                )
-            found[name] = (tuple(int(s or 0) for s in shape), symbol.dtype)
-        return found
+        known = {_name_of(symbol): symbol for symbol in symbols}
+        shapes = fixed_shapes({name: tuple(s.shape) for name, s in known.items()}, self.options)
+        return {name: (shape, known[name].dtype) for name, shape in shapes.items()}
 
     def _output_names(self, count: int) -> list[str]:
         names = [_name_of(symbol) for symbol in self.functional.outputs]
@@ -168,7 +165,7 @@ class _Tracer:
             values.update(zip(map(id, node.outputs), results, strict=True))
             if model is self.functional:
                 for i, result in enumerate(results):
-                    self._marks.setdefault((operation.name, i), result.name)
+                    self._marks.setdefault((operation.name, i), result)
         return [values[id(symbol)] for symbol in model.outputs]
 
     def _call(self, operation: Any, node: Any, arguments: Any, keywords: Any) -> Any:
@@ -212,23 +209,3 @@ def _takes_training(operation: Any) -> bool:
 
 def _name_of(symbol: Any) -> str:
     return str(symbol._keras_history.operation.name)
-
-
-def _variables(definition: Any, traced: Any) -> tuple[Any, dict[str, Read]]:
-    """The graph with plain placeholders where variables are read, and who gives their numbers."""
-    import tensorflow as tf
-
-    by_handle = {id(variable.handle): variable for variable in traced.variables}
-    captured = {
-        placeholder.op.name: by_handle.get(id(tensor), tensor)
-        for tensor, placeholder in traced.graph.captures
-    }
-    readers: dict[str, Read] = {}
-    del tf
-    for node in definition.node:
-        if node.op == "Placeholder" and node.name in captured:
-            held = captured[node.name]
-            node.attr["dtype"].type = held.dtype.base_dtype.as_datatype_enum
-            node.attr["shape"].shape.CopyFrom(held.shape.as_proto())
-            readers[node.name] = held.numpy
-    return definition, readers

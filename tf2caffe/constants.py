@@ -1,0 +1,84 @@
+"""The numbers of what depends on no input: views of the weights by NumPy, the rest by TensorFlow.
+
+Each op is run alone and at once: a session would prepare its whole graph for every tensor that is
+fetched, and what only turns a weight about must not copy it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from tf2caffe.graph import Array, Node, Read, Tensor
+
+
+def evaluator(leaves: Mapping[Node, Read]) -> Callable[[Tensor], Array]:
+    """A function that gives the numbers of a constant tensor.
+
+    Args:
+        leaves: who gives the numbers of variables and the like.
+    """
+
+    def evaluate(wanted: Tensor) -> Array:
+        known: dict[Node, Sequence[Array]] = {}
+        stack = [wanted.node]
+        while stack:
+            node = stack[-1]
+            missing = [t.node for t in node.inputs if t.node not in known]
+            if node in known:
+                stack.pop()
+            elif node in leaves:
+                known[node] = [leaves[node]()]
+            elif missing:
+                stack += missing
+            else:
+                known[node] = _outputs(node, [known[t.node][t.index] for t in node.inputs])
+        return known[wanted.node][wanted.index]
+
+    return evaluate
+
+
+_VIEWS: dict[str, Callable[[Node, Sequence[Array]], Array]] = {
+    "Reshape": lambda node, a: a[0].reshape([int(n) for n in a[1].reshape(-1)]),
+    "ExpandDims": lambda node, a: np.expand_dims(a[0], int(a[1].reshape(()))),
+    "Squeeze": lambda node, a: a[0].reshape([int(n or 0) for n in node.shapes[0] or ()]),
+    "Transpose": lambda node, a: np.transpose(a[0], [int(n) for n in a[1]]),
+    "Identity": lambda node, a: a[0],
+}
+
+
+def _outputs(node: Node, arguments: Sequence[Array]) -> list[Array]:
+    """Run one op."""
+    if node.op == "Const":
+        from tensorflow import make_ndarray
+
+        return [make_ndarray(node.attrs["value"])]
+    if node.op in _VIEWS:
+        return [_VIEWS[node.op](node, arguments)]
+    import tensorflow as tf
+
+    function = getattr(tf.raw_ops, node.op)
+    given = _arguments(node, list(arguments))
+    for name in inspect.signature(function).parameters:
+        if name not in given and name != "name":
+            given[name] = node.attrs[name]
+    with tf.init_scope(), tf.device("/cpu:0"):
+        return [np.asarray(result) for result in tf.nest.flatten(function(**given))]
+
+
+def _arguments(node: Node, arguments: list[Array]) -> dict[str, Any]:
+    """An op's inputs by name; some are lists."""
+    given: dict[str, Any] = {}
+    for arg in node.attrs.definition.input_arg:
+        count = 1
+        if arg.number_attr:
+            count = int(node.attrs[arg.number_attr])
+        elif arg.type_list_attr:
+            count = len(node.attrs[arg.type_list_attr])
+        taken, arguments = arguments[:count], arguments[count:]
+        given[arg.name] = taken if arg.number_attr or arg.type_list_attr else taken[0]
+    return given

@@ -1,0 +1,128 @@
+"""A GraphDef becomes a record: simplified, with variables and large constants as leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from math import prod
+from typing import Any
+
+from tf2caffe.graph import Graph, Read
+from tf2caffe.record import record
+from tfcaffe.errors import UnsupportedError
+
+_INT32 = 3  # types.proto
+_LEAF = 1024  # numbers; a larger constant stays where it is until it is written
+
+
+def from_definition(
+    definition: Any,
+    inputs: Mapping[str, tuple[str, Sequence[int]]],
+    outputs: Mapping[str, str],
+    variables: Mapping[str, Read],
+    origins: Callable[[str, str], str],
+) -> Graph:
+    """The record of a GraphDef without function calls.
+
+    Args:
+        inputs: by the users' name: a node, which becomes a placeholder, and its shape.
+        outputs: by the users' name: a tensor (`node:0`).
+        variables: numbers of the placeholders that stand for variables, by node.
+        origins: the Keras layer or scope of a node by its name and op.
+
+    Raises:
+        UnsupportedError: shapes that contradict each other.
+    """
+    import tensorflow as tf
+
+    shapes = {node: shape for node, shape in inputs.values()}
+    leaves = dict(variables)
+    kept = tf.compat.v1.GraphDef()
+    kept.versions.CopyFrom(definition.versions)
+    for node in _needed(definition, [*outputs.values()], shapes):
+        if node.name in shapes:
+            _placeholder(kept, node, _type(node), tf.TensorShape(shapes[node.name]).as_proto())
+        elif node.op == "Const" and _count(node) > _LEAF:
+            tensor = node.attr["value"].tensor
+            _placeholder(kept, node, tensor.dtype, tensor.tensor_shape)
+            leaves[node.name] = partial(tf.make_ndarray, tensor)
+        else:
+            copy = kept.node.add()
+            copy.CopyFrom(node)
+            copy.device = ""
+            for name in ("_output_shapes", "_class"):
+                copy.attr.pop(name, None)
+            _without_resource(kept, copy)
+    traced = tf.Graph()
+    try:
+        with traced.as_default():
+            tf.graph_util.import_graph_def(kept, name="")
+    except (ValueError, tf.errors.OpError) as error:
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise UnsupportedError(f"TensorFlow cannot build the graph: {reason}") from error
+    fed = {name: f"{node}:0" for name, (node, _) in inputs.items()}
+    return record(traced.get_operations(), fed, outputs, leaves, origins)
+
+
+def _needed(definition: Any, outputs: Sequence[str], ends: Mapping[str, Any]) -> list[Any]:
+    """The nodes that outputs need, in the graph's order.
+
+    Raises:
+        UnsupportedError: a node reads one that is not there.
+    """
+    by_name = {node.name: node for node in definition.node}
+    wanted: set[str] = set()
+    stack = [tensor.partition(":")[0] for tensor in outputs]
+    while stack:
+        name = stack.pop()
+        if name in wanted:
+            continue
+        if name not in by_name:
+            raise UnsupportedError(f"the graph is damaged: a node reads {name!r}, which is missing")
+        wanted.add(name)
+        if name not in ends:
+            inputs = (i for i in by_name[name].input if not i.startswith("^"))
+            stack += [i.partition(":")[0] for i in inputs]
+    return [node for node in definition.node if node.name in wanted or node.name in ends]
+
+
+def _placeholder(definition: Any, node: Any, dtype: int, shape: Any) -> None:
+    made = definition.node.add()
+    made.name, made.op = node.name, "Placeholder"
+    made.attr["dtype"].type = dtype
+    made.attr["shape"].shape.CopyFrom(shape)
+
+
+def _count(node: Any) -> int:
+    return prod(dim.size for dim in node.attr["value"].tensor.tensor_shape.dim)
+
+
+def _type(node: Any) -> int:
+    """The type of a node's first output, as far as its attributes tell; else float."""
+    for name in ("dtype", "DstT", "out_type", "T"):
+        if name in node.attr and node.attr[name].type:
+            return int(node.attr[name].type)
+    types = node.attr["output_types"].list.type  # of IteratorGetNext
+    return int(types[0]) if types else 1
+
+
+def _without_resource(definition: Any, node: Any) -> None:
+    """Reading a variable is reading the placeholder that stands for it."""
+    if node.op == "ReadVariableOp":
+        dtype = node.attr["dtype"].type
+        node.op = "Identity"
+        node.attr.clear()
+        node.attr["T"].type = dtype
+    elif node.op == "ResourceGather":
+        dtype, indices = node.attr["dtype"].type, node.attr["Tindices"].type
+        axis = definition.node.add()
+        axis.name, axis.op = f"{node.name}/tfcaffe_axis", "Const"
+        axis.attr["dtype"].type = _INT32
+        axis.attr["value"].tensor.dtype = _INT32
+        axis.attr["value"].tensor.tensor_shape.SetInParent()
+        axis.attr["value"].tensor.int_val.append(0)
+        node.op = "GatherV2"
+        node.input.append(axis.name)
+        node.attr.clear()
+        node.attr["Tparams"].type, node.attr["Tindices"].type = dtype, indices
+        node.attr["Taxis"].type = _INT32

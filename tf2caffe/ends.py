@@ -1,0 +1,150 @@
+"""Where a graph begins and ends: named by the user, or found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from tf2caffe.options import Options
+from tfcaffe.errors import UsageError
+
+_NO_OUTPUTS = frozenset(["NoOp", "Const", "Assert", "Placeholder", "PlaceholderWithDefault"])
+_LISTED = 10
+_VECTOR = 1
+
+
+def named(flag: str, names: Iterable[str], known: Mapping[str, str], what: str) -> dict[str, str]:
+    """What each name stands for; of a tensor in a call or scope its end will do if it is alone.
+
+    Raises:
+        UsageError: there is no such name; with near ones.
+    """
+    found = {}
+    for name in names:
+        key = name.removesuffix(":0")
+        ends = [other for other in known if other.endswith(f"/{key}")]
+        if key not in known and len(ends) != 1:
+            raise UsageError(f"{flag} {name}: {what} has no such name{_near(key, known)}")
+        found[name] = known[key if key in known else ends[0]]
+    return found
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    listed = list(known)
+    last = name.rpartition("/")[2]
+    near = get_close_matches(name, listed, 3, 0.5) or [n for n in listed if last and last in n][:3]
+    return f"; near ones are {', '.join(near)}" if near else ""
+
+
+def tensors_of(definition: Any) -> dict[str, str]:
+    """What a graph's tensors can be called: `node`, and `node:1` where somebody reads that."""
+    found = {node.name: f"{node.name}:0" for node in definition.node}
+    for node in definition.node:
+        for name in node.input:
+            if ":" in name:
+                found[name] = name
+    return found
+
+
+def found_inputs(definition: Any) -> dict[str, str]:
+    """Placeholders by name; without any, those with a default value."""
+    for op in ("Placeholder", "PlaceholderWithDefault"):
+        found = {node.name: f"{node.name}:0" for node in definition.node if node.op == op}
+        if found:
+            return found
+    return {}
+
+
+def found_outputs(definition: Any, inputs: Iterable[str]) -> dict[str, str]:
+    """What depends on inputs and nobody reads, by node name.
+
+    Raises:
+        UsageError: there is no such thing, or too much: this is no graph for inference.
+    """
+    fed = {tensor.partition(":")[0] for tensor in inputs}
+    read: set[str] = set()
+    for node in definition.node:
+        read |= {name.lstrip("^").partition(":")[0] for name in node.input}
+    reached = _behind(definition, fed)
+    ends = [
+        node.name
+        for node in definition.node
+        if node.name not in read and node.op not in _NO_OUTPUTS and node.name in reached - fed
+    ]
+    if not ends:
+        raise UsageError("the graph computes nothing from its placeholders; name --outputs")
+    training = any(node.name.startswith("gradients/") for node in definition.node)
+    if training or len(ends) > _LISTED:
+        shown = [name for name in ends if not name.startswith(("gradients", "save", "Adam"))]
+        raise UsageError(
+            "the graph is one for training, so name what is to be computed with --outputs (and "
+            f"--inputs); nobody reads, for instance, {', '.join(shown[:_LISTED]) or 'nothing'}"
+        )
+    return {name: f"{name}:0" for name in ends}
+
+
+def _behind(definition: Any, nodes: Iterable[str]) -> set[str]:
+    readers: dict[str, list[str]] = {}
+    for node in definition.node:
+        for name in node.input:
+            readers.setdefault(name.lstrip("^").partition(":")[0], []).append(node.name)
+    reached, stack = set(nodes), list(nodes)
+    while stack:
+        for name in readers.get(stack.pop(), ()):
+            if name not in reached:
+                reached.add(name)
+                stack.append(name)
+    return reached
+
+
+def fixed_shape(
+    name: str, known: Sequence[int | None] | None, options: Options
+) -> tuple[int, ...] | str:
+    """The sizes of an input: those that are said, else those that are known, with a batch of 1.
+
+    Gives what to say for people where a size is missing.
+    """
+    given: Mapping[str, Sequence[int | None]] = options["input_shape"] or {}
+    shape = given.get(name, known)
+    if shape is None:
+        return f"{name!r} has an unknown shape: say --input-shape {name}=1,H,W,C"
+    if known is not None and name in given and not _fits(shape, known):
+        return f"{name!r} has the shape {list(known)}, which {list(shape)} does not fit"
+    if len(shape) > _VECTOR and name not in given:
+        shape = [shape[0] or 1, *shape[1:]]
+    if any(not size for size in shape):
+        letters = ",".join(str(size) if size else "N" for size in shape)
+        return (
+            f"{name!r} has the shape {list(shape)}: say its sizes with --input-shape {name}="
+            f"{letters} (whole numbers for N)"
+        )
+    return tuple(int(size or 0) for size in shape)
+
+
+def _fits(shape: Sequence[int | None], known: Sequence[int | None]) -> bool:
+    """All but the batch must agree where both are known; a fixed batch may be changed."""
+    return len(shape) == len(known) and all(
+        a is None or b is None or a == b for a, b in zip(shape[1:], known[1:], strict=True)
+    )
+
+
+def fixed_shapes(
+    known: Mapping[str, Sequence[int | None] | None], options: Options
+) -> dict[str, tuple[int, ...]]:
+    """The sizes of all inputs.
+
+    Raises:
+        UsageError: sizes that nobody says, all at once; or --input-shape names no input.
+    """
+    given: Mapping[str, Sequence[int | None]] = options["input_shape"] or {}
+    if unknown := given.keys() - known.keys():
+        raise UsageError(
+            f"--input-shape {min(unknown)}: there is no such input; the inputs are "
+            f"{', '.join(known)}"
+        )
+    shapes = {name: fixed_shape(name, shape, options) for name, shape in known.items()}
+    lacking = [shape for shape in shapes.values() if isinstance(shape, str)]
+    if lacking:
+        raise UsageError("the input " + "; the input ".join(lacking))
+    return {name: shape for name, shape in shapes.items() if not isinstance(shape, str)}
