@@ -104,9 +104,10 @@ def caffe(name: str, folder: Path) -> Runner:
     net = caffe.Net(str(files[0]), caffe.TEST, weights=str(files[1]))
 
     def call(images: Any) -> Call:
-        net.blobs["data"].reshape(*images.shape)
-        net.blobs["data"].data[...] = images
-        return lambda: net.forward()["prob"]
+        (data,), (answer,) = net.inputs, net.outputs
+        net.blobs[data].reshape(*images.shape)
+        net.blobs[data].data[...] = images
+        return lambda: net.forward()[answer]
 
     return Runner(call)
 
