@@ -1,4 +1,4 @@
-"""Train a small net in Keras, write it as Caffe files, convert those back, and compare all three.
+"""Train a small net in Keras, convert it to Caffe and that back to Keras, and compare all three.
 
     make demo
 
@@ -14,13 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from tfcaffe.files.caffemodel import write
-from tfcaffe.files.weights import Blobs, LayerBlobs
-from tfcaffe.load import load_net
-from tfcaffe.plan import make_plan
 from tfcaffe.verify import text, verify
 
-PROTOTXT = Path(__file__).with_name("digits.prototxt")
 EPOCHS = 15
 
 
@@ -36,72 +31,45 @@ def digits() -> tuple[Any, Any, Any, Any]:
 
 
 def keras_net() -> Any:
-    """The net of `digits.prototxt` as a Keras user writes it, layer names alike."""
+    """A net as a Keras user writes it; the first pooling pads unevenly, as TensorFlow does."""
     from keras import Sequential, layers
 
     return Sequential(
         [
             layers.Input((8, 8, 1), name="image"),
-            layers.Conv2D(16, 3, padding="same", activation="relu", name="conv1"),
-            layers.MaxPooling2D(name="pool1"),
-            layers.Conv2D(32, 3, padding="same", activation="relu", name="conv2"),
-            layers.MaxPooling2D(name="pool2"),
-            layers.Flatten(),
-            layers.Dense(64, activation="relu", name="ip1"),
-            layers.Dense(10, activation="softmax", name="ip2"),
-        ]
+            layers.Conv2D(16, 3, padding="same", use_bias=False, name="conv1"),
+            layers.BatchNormalization(name="bn1"),
+            layers.ReLU(name="relu1"),
+            layers.MaxPooling2D(3, 2, padding="same", name="pool1"),
+            layers.SeparableConv2D(32, 3, padding="same", activation="silu", name="conv2"),
+            layers.AveragePooling2D(name="pool2"),
+            layers.Flatten(name="flatten"),
+            layers.Dropout(0.2, name="dropout"),
+            layers.Dense(64, activation="relu", name="fc1"),
+            layers.Dense(10, activation="softmax", name="prob"),
+        ],
+        name="digits",
     )
 
 
-def write_caffemodel(model: Any, path: Path) -> None:
-    """The Keras weights, in Caffe's layout, as weights of `digits.prototxt`.
-
-    The layouts come from the prototxt: ip1's rows are turned from Keras's `(h w c)` order into
-    Caffe's `(c h w)`.
-    """
-    plan = make_plan(load_net(PROTOTXT))
-    with_blobs = [entry for entry in plan.layers if entry.params]
-    write(
-        path,
-        (
-            LayerBlobs(
-                entry.layer.name,
-                entry.layer.type,
-                Blobs.of(
-                    [
-                        param.layout.to_caffe(values)
-                        for param, values in zip(
-                            entry.params,
-                            model.get_layer(entry.layer.name).get_weights(),
-                            strict=True,
-                        )
-                    ]
-                ),
-            )
-            for entry in with_blobs
-        ),
-        net_name="digits",
-        overwrite=True,
-    )
-
-
-def run_opencv(caffemodel: Path, images: Any) -> Any:
+def run_opencv(stem: Path, images: Any) -> Any:
     """The Caffe files in OpenCV's Caffe importer."""
     import cv2
 
-    net = cv2.dnn.readNetFromCaffe(str(PROTOTXT), str(caffemodel))
+    net = cv2.dnn.readNetFromCaffe(f"{stem}.prototxt", f"{stem}.caffemodel")
     net.setInput(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
-    return net.forward("prob")
+    return net.forward()
 
 
 def main() -> None:
-    """Train, write, convert, run all three and print the table."""
+    """Train, convert there and back, run all three and print the table."""
     from tfcaffe.quiet import quiet_tensorflow
 
     quiet_tensorflow()
     import keras
 
     import caffe2tf
+    import tf2caffe
 
     keras.utils.set_random_seed(0)
     train_x, test_x, train_y, test_y = digits()
@@ -112,29 +80,30 @@ def main() -> None:
 
     folder = Path(os.environ.get("OUT", tempfile.mkdtemp(prefix="tfcaffe-demo-")))
     folder.mkdir(parents=True, exist_ok=True)
-    caffemodel, converted = folder / "digits.caffemodel", folder / "digits.keras"
-    write_caffemodel(original, caffemodel)
-    caffe2tf.convert(PROTOTXT, caffemodel, converted, overwrite=True)
-    print(f"wrote {caffemodel} and {converted}\n")
+    stem, back = folder / "digits", folder / "digits.keras"
+    prototxt, caffemodel = Path(f"{stem}.prototxt"), Path(f"{stem}.caffemodel")
+    tf2caffe.convert(original, stem, overwrite=True)
+    caffe2tf.convert(prototxt, caffemodel, back, overwrite=True)
+    print(f"wrote {prototxt}, {caffemodel} and {back}\n")
 
     answers = {
         "Keras, as trained": original.predict(test_x, verbose=0),
-        "Caffe files in OpenCV": run_opencv(caffemodel, test_x),
-        "converted to Keras": keras.saving.load_model(converted).predict(test_x, verbose=0),
+        "Caffe files in OpenCV": run_opencv(stem, test_x),
+        "converted back to Keras": keras.saving.load_model(back).predict(test_x, verbose=0),
     }
     reference = answers["Keras, as trained"]
-    print(f"{'':22}  accuracy  largest difference  same predictions")
+    print(f"{'':24}  accuracy  largest difference  same predictions")
     for name, answer in answers.items():
         accuracy = np.mean(answer.argmax(1) == test_y)
         difference = np.abs(answer - reference).max()
         agreement = np.mean(answer.argmax(1) == reference.argmax(1))
-        print(f"{name:22}  {accuracy:8.1%}  {difference:18.1e}  {agreement:16.1%}")
+        print(f"{name:24}  {accuracy:8.1%}  {difference:18.1e}  {agreement:16.1%}")
         if difference > 1e-5 or agreement < 1:
             raise SystemExit(f"{name}: differs from the net as trained")
 
-    print("\nCaffe files in OpenCV and the converted net, layer by layer:")
-    batch = np.ascontiguousarray(test_x.transpose(0, 3, 1, 2))
-    report = verify(PROTOTXT, caffemodel, converted, backend="opencv", input={"image": batch})
+    print("\nCaffe files in OpenCV and the net as trained, layer by layer:")
+    batch = np.ascontiguousarray(test_x[:1].transpose(0, 3, 1, 2))
+    report = verify(prototxt, caffemodel, original, backend="opencv", input={"image": batch})
     print(text.table(report))
     print(text.verdict(report))
     if report.verdict != "equal":
