@@ -22,16 +22,16 @@ BENCHMARKS := $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup pycaffe demo test lint bench backends corpus mappings faults wheel clean
+.PHONY: help setup pycaffe demo test lint bench backends corpus mappings zoo roundtrips faults wheel clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(VENV)/dev.stamp ## the development environment, in .venv
 
 pycaffe: $(PYCAFFE)/packages.txt ## real Caffe (Debian 11's, CPU), below .pycaffe, without root
 
-demo: $(VENV)/demo.stamp ## train a small net, turn it into Caffe files and back, compare all three
+demo: $(VENV)/demo.stamp ## train a small net, convert it to Caffe and back, compare all three
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/dev.stamp $(CAFFE) ## all tests, against real Caffe
@@ -53,6 +53,12 @@ corpus: $(VENV)/dev.stamp $(CAFFE) ## the sweep over a folder of real nets (CORP
 
 mappings: $(VENV)/dev.stamp $(CAFFE) ## the shipped mappings between real models and real Caffe, resumable
 	$(BIN)/python tests/mapping_sweep.py
+
+zoo: $(VENV)/dev.stamp $(CAFFE) ## the nets of keras.applications in real Caffe, resumable
+	$(BIN)/python tests/zoo_sweep.py
+
+roundtrips: $(VENV)/dev.stamp $(CAFFE) ## real Caffe nets to Keras and back to Caffe, resumable
+	$(BIN)/python tests/round_trip_sweep.py
 
 faults: $(VENV)/dev.stamp $(CAFFE) ## plant known mistakes, one at a time: each must turn the tests red
 	$(BIN)/python tests/plant_faults.py
