@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -96,7 +96,7 @@ def _swapped(site: Site, value: Value, p: int, a: int, b: int, s: int) -> Value:
     if min(a, b) <= _PIECES:
         return _by_slices(site, value, p, a, b, s)
     kernel = np.eye(min(a, b), dtype=np.float32)
-    dilation = {"dilation": s} if s > 1 else {}
+    dilation: dict[str, Any] = {"dilation": s} if s > 1 else {}
     if b <= a:  # output b is every s-th number of a row of b·s
         top = _one_hot(
             site,
@@ -123,7 +123,7 @@ def _swapped(site: Site, value: Value, p: int, a: int, b: int, s: int) -> Value:
     return _plain(top)
 
 
-def _one_hot(site: Site, value: Value, kind: str, kernel: np.ndarray, **options: int) -> Blob:
+def _one_hot(site: Site, value: Value, kind: str, kernel: np.ndarray, **options: Any) -> Blob:
     return site.layer(
         kind, value, caffe={"weights": kernel}, hint="permute", bias_term=False, **options
     )

@@ -1,120 +1,91 @@
-"""MatMul with a constant: InnerProduct, or a 1x1 Convolution where the blob has axes behind."""
+"""Products of a value and a constant: MatMul, BatchMatMul and Einsum."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Hashable, Sequence
+from math import prod
 
 import numpy as np
 
+from tf2caffe import axes
+from tf2caffe.contraction import contracted
 from tf2caffe.ops import op
 from tf2caffe.site import Site, Value
-from tfcaffe.layout import Layout
+
+Labels = Sequence[Hashable]  # one for each dimension, as Einsum's letters
 
 
-@op("MatMul")
-def dense(site: Site) -> Value:
-    """Rows times a kernel; a third input is the bias.
-
-    The rows' numbers stay where they are: after a flatten it is the kernel that is permuted.
-    """
-    if site.attrs.get("transpose_a") or site.is_constant(0):
-        raise site.refusal("only a product of the net's values with a constant kernel can be said")
-    x = site.value(0)
-    turned = bool(site.attrs.get("transpose_b"))
-    outputs = site.node.inputs[1].shape[0 if turned else 1]
-
-    def kernel() -> np.ndarray:
-        array = site.constant(1)
-        return array.T if turned else array
-
-    weights: dict[str, Callable[[], np.ndarray]] = {"weights": kernel}
-    if len(site.node.inputs) > 2:
-        weights["bias"] = lambda: site.constant(2)
-    rows, columns = x.layout.dims
-    owner = [a for a, axis in enumerate(x.layout.axes) for _ in axis]
-    sizes = x.layout.factors
-    of_rows = {owner[i] for i in rows if sizes[i] != 1} | {0}
-    of_columns = {owner[i] for i in columns if sizes[i] != 1}
-    rank = len(x.shape)
-    first = min(of_columns, default=rank - 1)
-    if of_rows.isdisjoint(of_columns) and (not of_rows or max(of_rows) < first):
-        x = Value(x.blob, Layout(x.layout.axes, _split_rows(x.layout, first)))
-        top = site.layer(
-            "InnerProduct",
-            x,
-            weights=weights,
-            hint="fc",
-            num_output=outputs,
-            bias_term="bias" in weights,
-            axis=first,
+@op("MatMul", "BatchMatMulV2", "BatchMatMul")
+def product(site: Site) -> Value:
+    """Rows times a kernel, or a matrix times columns; a third input is the bias."""
+    c = _constant(site)
+    shape, rank = site.node.inputs[c].shape, len(site.value(1 - c).tf_shape)
+    if any(size != 1 for size in shape[:-2]) or len(shape) > max(rank, 2):
+        raise site.refusal(
+            f"its constant {list(shape)} is several matrices, and stock Caffe has one for all; "
+            "split the value and multiply each part"
         )
-        axes = (*x.layout.axes[:first], (outputs,))
-        kept = sum(len(axis) for axis in x.layout.axes[:first])
-        return Value(top, Layout(axes, (tuple(i for i in rows if i < kept), (kept,))))
-    if of_columns == {1} and of_rows.isdisjoint(of_columns) and rank in (3, 4, 5):
-        return _pointwise(site, x, weights, outputs)
-    want = Layout.caffe(x.tf_shape)
-    site.node.inputs = list(site.node.inputs)
-    site.builder.values[site.node.inputs[0]] = site.to(x, want)
-    return dense(site)
+    batch = list(range(rank - 2))
+    terms: list[list[Hashable]] = [["row", "in"], ["in", "column"]]
+    for term, names in zip(
+        terms, (("transpose_a", "adj_x"), ("transpose_b", "adj_y")), strict=True
+    ):
+        if any(site.attrs.get(name) for name in names):
+            term.reverse()
+    return _said(site, c, [*batch, *terms[1 - c]], terms[c], [*batch, "row", "column"])
 
 
-def _split_rows(layout: Layout, first: int) -> tuple[tuple[int, ...], ...]:
-    """The dimensions of a blob whose axes before `first` are rows, each one of its own."""
-    kept = sum(len(axis) for axis in layout.axes[:first])
-    return (*((i,) for i in range(kept)), tuple(i for i in layout.order if i >= kept))
+@op("Einsum")
+def einsum(site: Site) -> Value:
+    """A product over all the dimensions that both have."""
+    c = _constant(site)
+    equation = str(site.attrs["equation"]).replace(" ", "")
+    terms, _, result = equation.partition("->")
+    said = terms.split(",")
+    ranks = [len(tensor.shape) for tensor in site.node.inputs]
+    x, kernel = (_labels(said[i], ranks[i]) for i in (1 - c, c))
+    answer = _labels(result, len(site.node.shapes[0] or ()))
+    shared = {label for label in x if label in kernel}
+    apart = len({*x}) == len(x) and len({*kernel}) == len(kernel) and shared.isdisjoint(answer)
+    if not shared or not apart or {*x, *kernel} - shared != {*answer}:
+        raise site.refusal(
+            f"its equation {equation} is more than one matrix product; say it as several layers"
+        )
+    return _said(site, c, x, kernel, answer)
 
 
-def _pointwise(
-    site: Site, x: Value, weights: dict[str, Callable[[], np.ndarray]], outputs: int
-) -> Value:
-    """The columns are the channels: a 1x1 Convolution over all that lies behind them."""
-    kernel = weights["weights"]
-    spatial = len(x.shape) - 2
-    data = x
-    if any(len(axis) > 1 for axis in x.layout.axes):
-        order = [i for i in x.layout.order if i in _channels(x.layout)]
-        permutation = _permutation(x.layout, order)
-        inner = kernel
-        kernel = lambda: inner()[permutation]  # noqa: E731
-        data = Value(x.blob, Layout.caffe(x.shape))
-    plain = Layout.channels_last(x.shape)
-    top = site.layer(
-        "Convolution",
-        Value(data.blob, plain),
-        weights={
-            **weights,
-            "weights": lambda: kernel().reshape((1,) * spatial + (x.shape[1], outputs)),
-        },
-        hint="fc",
-        num_output=outputs,
-        kernel_size=1,
-        bias_term="bias" in weights,
-    )
-    return Value(top, _replaced(x.layout, outputs))
+def _constant(site: Site) -> int:
+    """Which of the two factors is constant."""
+    if len(site.node.inputs) < 2 or not (site.is_constant(0) or site.is_constant(1)):
+        raise site.refusal(
+            "is a product of two values (as in attention); no layer of stock Caffe multiplies "
+            "matrices that are not weights; cut the net before it with --outputs"
+        )
+    return 0 if site.is_constant(0) else 1
 
 
-def _channels(layout: Layout) -> set[int]:
-    start = len(layout.axes[0])
-    return set(range(start, start + len(layout.axes[1])))
+def _said(site: Site, c: int, x: Labels, kernel: Labels, answer: Labels) -> Value:
+    """The product over the labels that both have; `c` is the constant's input."""
+    shape = site.node.inputs[c].shape[-len(kernel) :]
+    shared = [label for label in x if label in kernel]
+    outputs = [label for label in kernel if label not in shared]
+    order = [kernel.index(label) for label in (*shared, *outputs)]
+    sizes = [shape[kernel.index(label)] for label in outputs]
+
+    def matrix() -> np.ndarray:
+        laid = site.constant(c).reshape(shape).transpose(order)
+        return laid.reshape(-1, prod(sizes))
+
+    biased = len(site.node.inputs) > 2
+    bias = (lambda: site.constant(2).reshape(-1)) if biased else None
+    over = [x.index(label) for label in shared]
+    made = contracted(site, site.value(1 - c), over, matrix, sizes, bias)
+    have = [*(label for label in x if label not in shared), *outputs]
+    return Value(made.blob, axes.transposed(made.layout, [have.index(label) for label in answer]))
 
 
-def _permutation(layout: Layout, order: list[int]) -> np.ndarray:
-    """Which of the kernel's rows (in TensorFlow's order) belongs to each channel of the blob."""
-    sizes = [int(layout.factors[i] or 1) for i in order]
-    numbers = np.arange(int(np.prod(sizes))).reshape(sizes)
-    return np.transpose(numbers, np.argsort(order)).reshape(-1)
-
-
-def _replaced(layout: Layout, outputs: int) -> Layout:
-    """The layout with one factor of `outputs` in the place of the channels' factors."""
-    start, count = len(layout.axes[0]), len(layout.axes[1])
-    axes = (layout.axes[0], (outputs,), *layout.axes[2:])
-
-    def moved(i: int) -> int:
-        return i if i < start else i - count + 1
-
-    rows, columns = layout.dims
-    kept = tuple(moved(i) for i in rows if not start <= i < start + count)
-    extra = tuple(moved(i) for i in columns if not start <= i < start + count)
-    return Layout(axes, (kept, (start, *extra)))
+def _labels(term: str, rank: int) -> list[Hashable]:
+    """The letters of a term, and numbers for the dimensions that `...` stands for."""
+    before, dots, after = term.partition("...")
+    between = range(rank - len(before) - len(after)) if dots else ()
+    return [*before, *between, *after]
