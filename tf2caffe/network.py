@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tf2caffe import dialect, patterns
+from tf2caffe import ahead, dialect, patterns
 from tf2caffe.dialect import Dialect
 from tf2caffe.graph import Graph, Node, Tensor
 from tf2caffe.ops import keras_layers, ops
@@ -160,39 +160,13 @@ def _message(kind: str) -> Any:
 
 def _input_layout(builder: Builder, tensor: Tensor) -> Layout:
     """How the input lies, so that the first layer with a kernel reads it as it is."""
-    from tf2caffe import axes
-
     shape = tensor.shape
-    rank = len(shape)
     usual = Layout.caffe(shape)
-    if rank > 2:
-        last = Layout.channels_last((shape[0], shape[-1], *shape[1:-1]))
-        for layout in (last, usual):
-            current, layout_ = tensor, layout
-            for _ in range(_LISTED):
-                readers = builder.readers.get(current, [])
-                if not readers:
-                    break
-                node = readers[0]
-                site = Site(builder, node)
-                if node.op == "Transpose":
-                    order = [int(i) for i in site.constant(1)]
-                    layout_ = axes.transposed(layout_, order)
-                elif node.op in ("Reshape", "ExpandDims", "Squeeze"):
-                    moved = axes.reshaped(layout_, Tensor(node).shape)
-                    if moved is None:
-                        break
-                    layout_ = moved
-                elif node.attrs.get("data_format"):
-                    if axes.alike(layout_, site.image_layout(current.shape)):
-                        return layout
-                    break
-                elif Tensor(node).shape != current.shape:
-                    break
-                current = Tensor(node)
-        if rank in (4, 5):
-            return last
-    return usual
+    if len(shape) < 3:
+        return usual
+    last = Layout.channels_last((shape[0], shape[-1], *shape[1:-1]))
+    choice = (last, usual) if len(shape) in (4, 5) else (usual, last)
+    return choice[ahead.best(builder, tensor, choice)]
 
 
 def _twin(builder: Builder, layers: Sequence[NewLayer]) -> Twin:
