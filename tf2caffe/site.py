@@ -316,7 +316,7 @@ class Site:
 
 
 def _set(message: Any, options: Mapping[str, Any]) -> None:
-    """Set fields; those that have the schema's default value stay unsaid."""
+    """Set fields; those at the schema's default stay unsaid, but `_h` and `_w` are said as a pair."""
     for name, value in options.items():
         field_ = message.DESCRIPTOR.fields_by_name[name]
         if isinstance(value, Mapping):
@@ -328,7 +328,7 @@ def _set(message: Any, options: Mapping[str, Any]) -> None:
         else:
             default = getattr(message, name)
             setattr(message, name, value)
-            if getattr(message, name) == default:
+            if getattr(message, name) == default and not name.endswith(("_h", "_w")):
                 message.ClearField(name)
 
 
