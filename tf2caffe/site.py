@@ -316,7 +316,7 @@ class Site:
 
 
 def _set(message: Any, options: Mapping[str, Any]) -> None:
-    """Set fields; those at the schema's default stay unsaid, but `_h` and `_w` are said as a pair."""
+    """Set fields; those at the schema's default stay unsaid, but `_h` and `_w` come as a pair."""
     for name, value in options.items():
         field_ = message.DESCRIPTOR.fields_by_name[name]
         if isinstance(value, Mapping):
