@@ -1,0 +1,60 @@
+"""Local response normalisation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tf2caffe.ops import op
+from tf2caffe.site import Site, Value
+from tfcaffe.layout import Layout
+
+_DIGITS = 17  # tell any number apart from all others
+
+
+@op("LRN")
+def across_channels(site: Site) -> Value:
+    """x · (bias + alpha · sum of squares) ^ -beta; the last dimension has the channels.
+
+    Caffe divides its own alpha by the count of channels. Source: lrn_layer.cpp, LayerSetUp;
+    the op LRN's documentation.
+    """
+    x = site.value()
+    size = 2 * int(site.attrs["depth_radius"]) + 1
+    shape = x.tf_shape
+    x = site.to(x, Layout.channels_last((shape[0], shape[-1], *shape[1:-1])))
+    top = site.layer(
+        "LRN",
+        x,
+        hint="norm",
+        local_size=size,
+        alpha=_times(float(site.attrs["alpha"]), size),
+        beta=float(site.attrs["beta"]),
+        k=float(site.attrs["bias"]),
+    )
+    return site.like(top, x)
+
+
+@op("lrnWithin")
+def within_channel(site: Site) -> Value:
+    """x · (1 + alpha · mean of squares over H and W) ^ -beta; `size` of the window."""
+    x = site.image()
+    top = site.layer(
+        "LRN",
+        x,
+        hint="norm",
+        local_size=site.attrs["size"],
+        alpha=site.attrs["alpha"],
+        beta=site.attrs["beta"],
+        norm_region="WITHIN_CHANNEL",
+    )
+    return site.like(top, x)
+
+
+def _times(share: float, size: int) -> float:
+    """The shortest number that, divided by `size` in float32, is `share`; else the product."""
+    product = share * size
+    for digits in range(1, _DIGITS + 1):
+        near = float(f"{product:.{digits}g}")
+        if np.float32(near) / np.float32(size) == np.float32(share):
+            return near
+    return product
