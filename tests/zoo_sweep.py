@@ -83,7 +83,7 @@ def prepared(name: str, size: int) -> Any:
     for layer in norms:
         layer.momentum = 0.0  # what is normalised by is then the last batch's
     if norms:
-        model(images(size, 4), training=True)
+        model(images(size, 16), training=True)
     assert all(np.isfinite(np.asarray(la.moving_variance)).all() for la in norms)
     return model
 
