@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Sequence
 
 from tfcaffe.layout import Layout
-
-if TYPE_CHECKING:
-    from tf2caffe.site import Site, Value
 
 
 def of_dimensions(layout: Layout, dimensions: Collection[int]) -> set[int]:
@@ -28,13 +24,21 @@ def shrunk(layout: Layout, factors: Collection[int]) -> Layout:
     return Layout(tuple(tuple(next(sizes) for _ in axis) for axis in layout.axes), layout.dims)
 
 
-def alone(site: Site, x: Value, factors: Collection[int]) -> Value:
-    """The value with these factors and other ones in different axes: nothing, or a Reshape."""
+def apart(layout: Layout, factors: Collection[int]) -> Layout:
+    """The layout with no axis that holds one of these factors and another one."""
     split: list[tuple[int | None, ...]] = []
     start = 0
-    for axis in x.layout.axes:
+    for axis in layout.axes:
         numbers = range(start, start + len(axis))
         start += len(axis)
-        inside = {i in factors for i in numbers if x.layout.factors[i] != 1}
+        inside = {i in factors for i in numbers if layout.factors[i] != 1}
         split += [axis] if len(inside) < 2 else [(size,) for size in axis]
-    return site.to(x, Layout(tuple(split), x.layout.dims))
+    return Layout(tuple(split), layout.dims)
+
+
+def run_of(some_axes: Sequence[int], sizes: Sequence[int]) -> range:
+    """The first of some axes with those behind it that are among them or of size 1."""
+    end = some_axes[0] + 1
+    while end < len(sizes) and (end in some_axes or sizes[end] == 1):
+        end += 1
+    return range(some_axes[0], end)

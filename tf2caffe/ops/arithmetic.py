@@ -1,157 +1,124 @@
-"""Sums, products and the like, of two values or of a value and constants."""
+"""Sums, products and the like of two values, and the larger or smaller one of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import reduce
 
 import numpy as np
 
-from tf2caffe import axes
 from tf2caffe.graph import Array
 from tf2caffe.ops import op
-from tf2caffe.site import Numbers, Site, Value
-from tfcaffe.layout import Layout
+from tf2caffe.ops.affine import affine
+from tf2caffe.ops.broadcast import eltwise
+from tf2caffe.site import Site, Value
+
+_NEAR = 32  # a bound up to here loses no digits of the numbers that it lets pass
 
 
 @op("AddV2", "Add")
 def add(site: Site) -> Value:
     """x + y."""
-    if site.is_constant(0) or site.is_constant(1):
-        c = 0 if site.is_constant(0) else 1
-        return affine(site, site.value(1 - c), None, site.constant(c))
-    a, b = pair(site)
-    return site.sum(a, b)
+    return eltwise(site, site.value(0), site.value(1), "SUM")
+
+
+@op("AddN", "AccumulateNV2")
+def add_all(site: Site) -> Value:
+    """The sum of any number of values, two by two: not every reader takes three bottoms."""
+    values = [site.value(i) for i in range(len(site.node.inputs))]
+    return reduce(lambda a, b: eltwise(site, a, b, "SUM"), values)
 
 
 @op("Sub")
 def subtract(site: Site) -> Value:
     """x - y."""
-    if site.is_constant(1):
-        return affine(site, site.value(0), None, -site.constant(1))
-    if site.is_constant(0):
-        return affine(site, site.value(1), np.asarray(-1.0), site.constant(0))
-    a, b = pair(site)
-    return site.difference(a, b)
+    return eltwise(site, site.value(0), site.value(1), "SUB")
+
+
+@op("SquaredDifference")
+def squared_difference(site: Site) -> Value:
+    """(x - y)²."""
+    if site.is_constant(0) or site.is_constant(1):
+        c = 0 if site.is_constant(0) else 1
+        difference = affine(site, site.value(1 - c), 1.0, -site.constant(c))
+    else:
+        difference = eltwise(site, site.value(0), site.value(1), "SUB")
+    return site.power(difference, power=2.0, hint="square")
 
 
 @op("Mul")
 def multiply(site: Site) -> Value:
     """x · y."""
-    if site.is_constant(0) or site.is_constant(1):
-        c = 0 if site.is_constant(0) else 1
-        return affine(site, site.value(1 - c), site.constant(c), None)
     if site.node.inputs[0] == site.node.inputs[1]:
         return site.power(site.value(0), power=2.0, hint="square")
-    a, b = site.value(0), site.value(1)
-    for data, gate in ((a, b), (b, a)):
-        if len(gate.tf_shape) == len(data.tf_shape) > 2 and gate.tf_shape != data.tf_shape:
-            return gated(site, data, gate)
-    a, b = pair(site)
-    return site.product(a, b)
+    return eltwise(site, site.value(0), site.value(1), "PROD")
 
 
 @op("RealDiv")
 def divide(site: Site) -> Value:
-    """x / y for a constant y."""
-    if site.is_constant(1):
-        return affine(site, site.value(0), 1 / site.constant(1).astype(np.float64), None)
-    raise site.refusal("a quotient of two values")
+    """x / y for a y that varies: x · y⁻¹."""
+    if not site.is_constant(0):
+        return eltwise(site, site.value(0), _inverse(site, site.value(1)), "PROD")
+    numbers = np.asarray(site.constant(0), np.float64)
+    if numbers.size == 1 and numbers.flat[0] != 0:
+        return site.power(
+            site.value(1), scale=1 / float(numbers.flat[0]), power=-1.0, hint="inverse"
+        )
+    return affine(site, _inverse(site, site.value(1)), numbers)
 
 
-@op("Neg")
-def negative(site: Site) -> Value:
-    """-x."""
-    return site.power(site.value(), scale=-1.0, hint="neg")
+@op("DivNoNan", "FloorDiv", "Div", "TruncateDiv", "FloorMod", "Mod")
+def other_division(site: Site) -> Value:
+    """Refused."""
+    raise site.refusal(
+        "stock Caffe has no layer that rounds a quotient or tests for 0; cut the net before it "
+        "with --outputs, or divide plainly"
+    )
+
+
+def _inverse(site: Site, x: Value) -> Value:
+    return site.power(x, power=-1.0, hint="inverse")
 
 
 @op("Maximum")
 def maximum(site: Site) -> Value:
-    """The larger of two values."""
-    a, b = pair(site)
-    return site.like(site.layer("Eltwise", a, b, hint="max", operation="MAX"), a)
+    """The larger of two values, or no less than a constant."""
+    for c in (0, 1):
+        if site.is_constant(c):
+            return bounded(site, site.value(1 - c), site.constant(c), lower=True)
+    return eltwise(site, site.value(0), site.value(1), "MAX")
 
 
-@op("BiasAdd")
-def bias_add(site: Site) -> Value:
-    """x + a number for each channel."""
-    x = site.image(0)
-    return _scaled(site, x, 1, 1, None, lambda: site.constant(1))
+@op("Minimum")
+def minimum(site: Site) -> Value:
+    """The smaller of two values, or no more than a constant: -max(-x, -y)."""
+    for c in (0, 1):
+        if site.is_constant(c):
+            return bounded(site, site.value(1 - c), site.constant(c), lower=False)
+    a, b = (site.power(site.value(i), scale=-1.0, hint="neg") for i in (0, 1))
+    return site.power(eltwise(site, a, b, "MAX"), scale=-1.0, hint="neg")
 
 
-def pair(site: Site) -> tuple[Value, Value]:
-    """Both inputs, lying alike."""
-    a, b = site.value(0), site.value(1)
-    if a.tf_shape != b.tf_shape:
-        raise site.refusal(f"Caffe's Eltwise does not broadcast {a.tf_shape} with {b.tf_shape}")
-    if a.shape == b.shape and axes.alike(a.layout, b.layout):
-        return a, b
-    return a, site.to(b, a.layout)
+@op("ClipByValue")
+def clip(site: Site) -> Value:
+    """No less than the second input and no more than the third."""
+    low = bounded(site, site.value(0), site.constant(1), lower=True)
+    return bounded(site, low, site.constant(2), lower=False)
 
 
-def gated(site: Site, data: Value, gate: Value) -> Value:
-    """data · gate, with one number of the gate for each channel: squeeze-and-excitation."""
-    data = site.to(data, site.image_layout(data.tf_shape))
-    batch, channels = data.shape[:2]
-    expected = site.image_layout(gate.tf_shape)
-    if expected.shape != (batch, channels) + (1,) * (len(data.shape) - 2):
-        raise site.refusal(f"Caffe does not broadcast {gate.tf_shape} over {data.tf_shape}")
-    gate = site.to(gate, expected)
-    gate = Value(site.reshape(gate, (batch, channels)).blob, Layout.caffe((batch, channels)))
-    top = site.layer("Scale", data, gate, hint="scale", axis=0)
-    return site.like(top, data)
+def bounded(site: Site, x: Value, bound: Array | float, *, lower: bool) -> Value:
+    """max(x, c) = relu(x - c) + c, or min(x, c) = c - relu(c - x).
 
-
-def affine(site: Site, x: Value, factor: Array | None, term: Array | None) -> Value:
-    """x · factor + term: a Power for single numbers, else a Scale over the axes they vary on."""
-    given = [np.asarray(a) for a in (factor, term) if a is not None]
-    if all(np.all(a == a.flat[0]) for a in given):
-        scale = 1.0 if factor is None else float(np.asarray(factor).flat[0])
-        shift = 0.0 if term is None else float(np.asarray(term).flat[0])
-        return site.power(x, scale=scale, shift=shift)
-    rank = len(x.tf_shape)
-    full = [a.reshape((1,) * (rank - a.ndim) + a.shape) for a in given]
-    varies = [d for d in range(rank) if any(a.shape[d] != 1 for a in full)]
-    image = Layout.natural(x.shape) if x.layout.simple else x.layout
-    x = site.to(x, image) if axes.alike(x.layout, image) else x
-    owner = [a for a, axis in enumerate(x.layout.axes) for _ in axis]
-    touched = {owner[i] for d in varies for i in x.layout.dims[d] if x.layout.factors[i] != 1}
-    first, last = min(touched), max(touched)
-
-    def laid(array: Array) -> np.ndarray:
-        a = np.broadcast_to(
-            np.asarray(array, np.float32).reshape((1,) * (rank - np.ndim(array)) + np.shape(array)),
-            x.tf_shape,
-        )
-        caffe = x.layout.pattern().to_caffe(a)
-        index = tuple(slice(None) if first <= i <= last else 0 for i in range(caffe.ndim))
-        return np.asarray(caffe[index])
-
-    gamma = np.ones((1,) * rank, np.float32) if factor is None else factor
-    numbers = {"gamma": laid(gamma)} | ({} if term is None else {"beta": laid(term)})
-    return _scale_layer(site, x, first, last - first + 1, numbers)
-
-
-def _scaled(
-    site: Site, x: Value, axis: int, count: int, gamma: Numbers | None, beta: Numbers | None
-) -> Value:
-    size = x.shape[axis : axis + count]
-    numbers: dict[str, Numbers] = {"gamma": np.ones(size, np.float32) if gamma is None else gamma}
-    if beta is not None:
-        numbers["beta"] = beta
-    return _scale_layer(site, x, axis, count, numbers)
-
-
-def _scale_layer(
-    site: Site, x: Value, axis: int, count: int, numbers: Mapping[str, Numbers]
-) -> Value:
-    plain = Value(x.blob, Layout.caffe(x.shape))
-    top = site.layer(
-        "Scale",
-        plain,
-        caffe=numbers,
-        hint="scale",
-        axis=axis,
-        num_axes=count,
-        bias_term="beta" in numbers,
-    )
-    return Value(top, x.layout)
+    A far bound on the side where most numbers are would take their digits; there it is a constant
+    blob that is compared.
+    """
+    c = np.asarray(bound, np.float64)
+    sign = 1.0 if lower else -1.0
+    if np.all(c == -sign * np.inf):
+        return x
+    if np.all(np.isfinite(c)) and np.all(-sign * c <= _NEAR):
+        above = affine(site, x, sign, -sign * c, hint="bound")
+        kept = site.like(site.layer("ReLU", above, hint="relu"), above)
+        return affine(site, kept, sign, c, hint="bound")
+    turned = affine(site, x, sign, hint="neg")
+    held = affine(site, x, np.zeros_like(c), sign * c, hint="bound")
+    return affine(site, eltwise(site, turned, held, "MAX"), sign, hint="neg")

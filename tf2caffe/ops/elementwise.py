@@ -2,62 +2,252 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 from tf2caffe.ops import op
+from tf2caffe.ops.affine import affine
+from tf2caffe.ops.arithmetic import bounded
 from tf2caffe.site import Site, Value
+
+# Selu's constants. Source: tensorflow/core/kernels/relu_op_functor.h.
+_SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
+
+def plain(site: Site, x: Value, kind: str, hint: str = "", **options: Any) -> Value:
+    """A layer of Caffe's that works on each number alone."""
+    return site.like(site.layer(kind, x, hint=hint or kind.lower(), **options), x)
 
 
 @op("Relu")
 def relu(site: Site) -> Value:
     """ReLU."""
-    x = site.value()
-    return site.like(site.layer("ReLU", x, hint="relu"), x)
+    return plain(site, site.value(), "ReLU")
 
 
 @op("Relu6")
 def relu6(site: Site) -> Value:
     """6 - relu(6 - relu(x)): no type of stock Caffe clips."""
-    x = site.value()
-    low = site.like(site.layer("ReLU", x, hint="relu"), x)
-    turned = site.power(low, scale=-1.0, shift=6.0, hint="six_minus")
-    high = site.like(site.layer("ReLU", turned, hint="relu"), x)
-    return site.power(high, scale=-1.0, shift=6.0, hint="six_minus")
-
-
-@op("Sigmoid")
-def sigmoid(site: Site) -> Value:
-    """Sigmoid."""
-    x = site.value()
-    return site.like(site.layer("Sigmoid", x, hint="sigmoid"), x)
-
-
-@op("Tanh")
-def tanh(site: Site) -> Value:
-    """TanH."""
-    x = site.value()
-    return site.like(site.layer("TanH", x, hint="tanh"), x)
+    return bounded(site, relu(site), 6.0, lower=False)
 
 
 @op("LeakyRelu")
 def leaky_relu(site: Site) -> Value:
     """ReLU with a negative slope."""
+    return plain(site, site.value(), "ReLU", negative_slope=float(site.attrs["alpha"]))
+
+
+@op("pRelu")
+def prelu(site: Site) -> Value:
+    """max(x, 0) + slope · min(x, 0): a PReLU, or relu(x) - slope · relu(-x)."""
     x = site.value()
-    slope = float(site.attrs["alpha"])
-    return site.like(site.layer("ReLU", x, hint="relu", negative_slope=slope), x)
+    rank = len(x.tf_shape)
+    shape = site.node.inputs[1].shape
+    shape = (1,) * (rank - len(shape)) + shape
+    varied = [d for d, size in enumerate(shape) if size != 1]
+    if not varied:
+        slopes = {"slope": lambda: site.constant(1).reshape(())}
+        return plain(site, x, "PReLU", weights=slopes, channel_shared=True)
+    if varied == [rank - 1] or varied == [1]:
+        axis = x.axis_of(varied[0])
+        if axis is None:
+            x = site.to(x, x.plain())
+            axis = x.axis_of(varied[0])
+        if axis == 1 and len(x.shape) <= 4:
+            return plain(site, x, "PReLU", weights={"slope": lambda: site.constant(1).reshape(-1)})
+    negative = plain(site, site.power(x, scale=-1.0, hint="neg"), "ReLU")
+    scaled = affine(site, negative, site.constant(1), learned=True, hint="slope")
+    return site.difference(plain(site, x, "ReLU"), scaled)
 
 
 @op("Elu")
 def elu(site: Site) -> Value:
-    """ELU with alpha 1."""
-    x = site.value()
-    return site.like(site.layer("ELU", x, hint="elu"), x)
+    """ELU; `alpha` where a pattern found another than 1."""
+    alpha = site.attrs.get("alpha")
+    return plain(site, site.value(), "ELU", alpha=1.0 if alpha is None else float(alpha))
 
 
-@op("Softmax")
-def softmax(site: Site) -> Value:
-    """Over the last dimension."""
+@op("Selu")
+def selu(site: Site) -> Value:
+    """ELU times a number."""
+    y = plain(site, site.value(), "ELU", alpha=_SELU_ALPHA)
+    return site.power(y, scale=_SELU_SCALE, hint="selu")
+
+
+@op("Sigmoid")
+def sigmoid(site: Site) -> Value:
+    """Sigmoid."""
+    return plain(site, site.value(), "Sigmoid")
+
+
+@op("Tanh")
+def tanh(site: Site) -> Value:
+    """TanH."""
+    return plain(site, site.value(), "TanH")
+
+
+@op("Softplus")
+def softplus(site: Site) -> Value:
+    """BNLL: x + log(1 + exp(-x)) for x > 0, so that nothing overflows (bnll_layer.cpp)."""
+    return plain(site, site.value(), "BNLL", "softplus")
+
+
+@op("Softsign")
+def softsign(site: Site) -> Value:
+    """x / (1 + |x|)."""
     x = site.value()
-    axis = x.axis_of(-1)
-    if axis is None:
-        x = site.to(x, x.plain())
-        axis = x.axis_of(-1)
-    return site.like(site.layer("Softmax", x, hint="softmax", axis=axis), x)
+    share = site.power(absolute(site, x), shift=1.0, power=-1.0, hint="inverse")
+    return site.product(x, share)
+
+
+@op("Abs")
+def absolute_value(site: Site) -> Value:
+    """|x|."""
+    return absolute(site, site.value())
+
+
+def absolute(site: Site, x: Value) -> Value:
+    """AbsVal, or relu(x) + relu(-x) where a dialect does not have that."""
+    if site.dialect.has("AbsVal"):
+        return plain(site, x, "AbsVal", "abs")
+    turned = site.power(x, scale=-1.0, hint="neg")
+    return site.sum(plain(site, x, "ReLU"), plain(site, turned, "ReLU"), hint="abs")
+
+
+@op("Neg")
+def negative(site: Site) -> Value:
+    """-x."""
+    return site.power(site.value(), scale=-1.0, hint="neg")
+
+
+_POWERS = {"Square": 2.0, "Sqrt": 0.5, "Rsqrt": -0.5, "Reciprocal": -1.0, "Inv": -1.0}
+
+
+@op(*_POWERS)
+def root(site: Site) -> Value:
+    """Power, which is `pow` of the C library: right for x² of x < 0 and the root of 0."""
+    return site.power(site.value(), power=_POWERS[site.node.op], hint=site.node.op.lower())
+
+
+@op("Pow")
+def power(site: Site) -> Value:
+    """x to a constant power, or a positive constant to the power of x."""
+    if site.is_constant(1):
+        exponent = site.graph.number(site.node.inputs[1])
+        if exponent is not None:
+            x = site.value()
+            return x if exponent == 1 else site.power(x, power=exponent, hint="pow")
+    elif site.is_constant(0):
+        base = site.graph.number(site.node.inputs[0])
+        if base is not None and 0 < base < math.inf:
+            return plain(site, site.value(1), "Exp", "pow", base=base)
+    raise site.refusal(
+        "Caffe's Power has one constant power, its Exp one positive base; cut the net before it "
+        "with --outputs, or write the power as a constant"
+    )
+
+
+@op("finite")
+def finite(site: Site) -> Value:
+    """What a pattern has found to be its input (patterns/activation.py)."""
+    return site.value()
+
+
+@op("Exp")
+def exp(site: Site) -> Value:
+    """Exp."""
+    return plain(site, site.value(), "Exp")
+
+
+@op("Log")
+def log(site: Site) -> Value:
+    """Log."""
+    return plain(site, site.value(), "Log")
+
+
+@op("Log1p")
+def log1p(site: Site) -> Value:
+    """log(1 + x)."""
+    _note_small(site, "log(1 + x)")
+    return plain(site, site.value(), "Log", "log1p", shift=1.0)
+
+
+@op("Expm1")
+def expm1(site: Site) -> Value:
+    """exp(x) - 1."""
+    _note_small(site, "exp(x) - 1")
+    return site.power(plain(site, site.value(), "Exp"), shift=-1.0, hint="minus_one")
+
+
+def _note_small(site: Site, formula: str) -> None:
+    site.builder.notes.append(
+        f"{site.node}: Caffe computes {formula} as it stands, exact to the rounding of 1: numbers "
+        "far smaller than 1 lose digits"
+    )
+
+
+_UNKNOWN = (
+    "Sign Floor Ceil Round Rint Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Atan2 Lgamma"
+    " Digamma IsFinite IsNan IsInf Erfinv Ndtri Xlogy Xdivy FFT"
+)
+
+
+@op(*_UNKNOWN.split())
+def unknown(site: Site) -> Value:
+    """Refused."""
+    raise site.refusal(
+        "stock Caffe has no layer for this function, and none that make it up exactly; cut the "
+        "net before it with --outputs, or change the layer"
+    )
+
+
+_ERF = (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)
+_ERF_P = 0.3275911
+
+
+def erf_tail(site: Site, x: Value, scale: float, weight: float = 1.0) -> tuple[Value, Value]:
+    """|x|, and weight · (1 - erf(|scale · x|)) to 1.5e-7 (Abramowitz and Stegun, 7.1.26).
+
+    t · (a1 + t · (a2 + …)) · exp(-(scale · x)²), t = 1 / (1 + p · |scale · x|).
+    """
+    size = absolute(site, x)
+    t = site.power(size, scale=_ERF_P * abs(scale), shift=1.0, power=-1.0, hint="t")
+    *rest, last, first = (a * weight for a in _ERF)
+    sum_ = site.power(t, scale=first, shift=last, hint="poly")
+    for a in reversed(rest):
+        product = site.product(sum_, t, hint="poly")
+        sum_ = site.power(product, shift=a, hint="poly")
+    sum_ = site.product(sum_, t, hint="poly")
+    square = site.power(x, scale=scale, power=2.0, hint="square")
+    bell = plain(site, square, "Exp", scale=-1.0)
+    return size, site.product(sum_, bell, hint="tail")
+
+
+@op("gelu")
+def gelu(site: Site) -> Value:
+    """x · Φ(x) = relu(x) - |x|/2 · (1 - erf(|x| / √2)): no digits are lost where x < 0."""
+    x = site.value()
+    size, tail = erf_tail(site, x, math.sqrt(0.5), weight=0.5)
+    return site.difference(plain(site, x, "ReLU"), site.product(size, tail))
+
+
+@op("geluTanh")
+def gelu_tanh(site: Site) -> Value:
+    """x · (1 + tanh(x · (a + b · x²))) / 2."""
+    x = site.value()
+    a, b = math.sqrt(2 / math.pi), 0.044715 * math.sqrt(2 / math.pi)
+    square = site.power(x, scale=math.sqrt(b), power=2.0, hint="square")
+    inner = site.product(x, site.power(square, shift=a, hint="inner"), hint="inner")
+    gate = site.power(plain(site, inner, "TanH"), scale=0.5, shift=0.5, hint="gate")
+    return site.product(x, gate)
+
+
+@op("Erf", "Erfc")
+def erf(site: Site) -> Value:
+    """sign(x) · (1 - tail); the sign is 2 · [x > 0] - 1."""
+    x = site.value()
+    _, tail = erf_tail(site, x, 1.0)
+    sign = site.power(plain(site, x, "Threshold"), scale=2.0, shift=-1.0, hint="sign")
+    rest = site.power(tail, scale=-1.0, shift=1.0, hint="one_minus")
+    y = site.product(sign, rest)
+    return site.power(y, scale=-1.0, shift=1.0, hint="erfc") if site.node.op == "Erfc" else y

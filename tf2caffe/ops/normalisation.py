@@ -1,10 +1,18 @@
-"""Batch normalisation for inference."""
+"""Normalisation by constants, and by a value's own moments."""
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
+from tf2caffe import axes
+from tf2caffe.factors import apart, axes_of, of_dimensions, run_of
+from tf2caffe.graph import Array
 from tf2caffe.ops import op
+from tf2caffe.ops.affine import affine
+from tf2caffe.ops.broadcast import eltwise
+from tf2caffe.ops.reduction import reduce, view
 from tf2caffe.site import Numbers, Site, Value
 from tfcaffe.layout import Layout
 
@@ -13,84 +21,123 @@ from tfcaffe.layout import Layout
 def fused(site: Site) -> Value:
     """x, gamma, beta, mean, variance."""
     if site.attrs.get("is_training"):
-        raise site.refusal("normalises by the statistics of the batch (is_training)")
+        raise site.refusal(
+            "normalises by the statistics of the batch (is_training); export the network for "
+            "inference"
+        )
     x = site.image(0)
-    return normalised(
-        site,
-        x,
-        mean=lambda: site.constant(3),
-        variance=lambda: site.constant(4),
-        gamma=lambda: site.constant(1),
-        beta=lambda: site.constant(2),
-        eps=float(site.attrs["epsilon"]),
-    )
+    return normalised(site, x, 3, 4, 1, 2, float(site.attrs["epsilon"]))
 
 
 @op("batchNorm")
 def decomposed(site: Site) -> Value:
     """x, mean, variance, and what the attributes `gamma` and `beta` say, along `axis`."""
-    x = site.value(0)
-    rank, axis = len(x.tf_shape), site.attrs["axis"]
-    if rank > 2 and axis == rank - 1:
-        x = site.to(x, Layout.channels_last((x.tf_shape[0], x.tf_shape[-1], *x.tf_shape[1:-1])))
-    else:
-        x = site.to(x, Layout.caffe(x.tf_shape))
+    x, axis = site.value(0), site.attrs["axis"]
+    given, eps = (site.attrs["gamma"], site.attrs["beta"]), site.attrs["eps"]
+    if x.axis_of(axis) != 1:
+        order = [0, axis, *(d for d in range(1, len(x.tf_shape)) if d != axis)]
+        sizes = tuple((x.tf_shape[d],) for d in order)
+        want = Layout(sizes, tuple((order.index(d),) for d in range(len(order))))
+        if not axes.alike(x.layout, want):
+            return _as_scale(site, x, given, eps)
+        x = site.to(x, want)
+    return normalised(site, x, 1, 2, *given, eps)
 
-    def number(index: int | None) -> Numbers | None:
-        return None if index is None else lambda: site.constant(index).reshape(-1)
 
-    mean, variance = number(1), number(2)
-    assert mean is not None and variance is not None
-    return normalised(
-        site,
-        x,
-        mean=mean,
-        variance=variance,
-        gamma=number(site.attrs["gamma"]),
-        beta=number(site.attrs["beta"]),
-        eps=site.attrs["eps"],
-    )
+def _as_scale(site: Site, x: Value, given: tuple[int | None, int | None], eps: float) -> Value:
+    """Where the numbers do not lie on the blob's axis 1: a factor and a term for each."""
+    gamma, beta = (None if i is None else site.constant(i).astype(np.float64) for i in given)
+    factor = 1 / np.sqrt(site.constant(2).astype(np.float64) + eps)
+    factor = factor if gamma is None else factor * gamma
+    term = -site.constant(1) * factor
+    return affine(site, x, factor, term if beta is None else term + beta, learned=True, hint="bn")
 
 
 def normalised(
     site: Site,
     x: Value,
-    *,
-    mean: Numbers,
-    variance: Numbers,
-    gamma: Numbers | None,
-    beta: Numbers | None,
+    mean: int,
+    variance: int,
+    gamma: int | None,
+    beta: int | None,
     eps: float,
 ) -> Value:
-    """BatchNorm and, right behind it, its Scale.
+    """BatchNorm and, right behind it, its Scale; the node's inputs by number."""
+    own = site.dialect.eps
+    more = 0.0 if own is None else eps - own
 
-    A dialect may want one eps for all; then the variance takes the difference.
-    """
-    if site.dialect.eps is not None and site.dialect.eps != eps:
-        variance, eps = _moved(variance, eps - site.dialect.eps), site.dialect.eps
+    def read_variance() -> Array:
+        numbers = site.constant(variance).reshape(-1)
+        return (numbers.astype(np.float64) + more).astype(np.float32) if more else numbers
+
+    def read(index: int | None, usual: float) -> Numbers:
+        if index is None:
+            return np.full(x.shape[1], usual, np.float32)
+        return lambda: site.constant(index).reshape(-1)
+
     top = site.layer(
         "BatchNorm",
         x,
-        weights={"mean": mean, "variance": variance},
+        weights={"mean": read(mean, 0), "variance": read_variance},
         hint="bn",
         use_global_stats=True,
-        eps=eps,
+        eps=eps if own is None else own,
     )
-    channels = x.shape[1]
-    ones = np.ones(channels, np.float32)
     scale = site.layer(
         "Scale",
         Value(top, Layout.caffe(x.shape)),
-        caffe={
-            "gamma": ones if gamma is None else gamma,
-            "beta": np.zeros(channels, np.float32) if beta is None else beta,
-        },
+        caffe={"gamma": read(gamma, 1), "beta": read(beta, 0)},
         hint="scale",
         bias_term=True,
     )
     return site.like(scale, x)
 
 
-def _moved(variance: Numbers, difference: float) -> Numbers:
-    """The variance with an eps in it that no field says."""
-    return lambda: (variance() if callable(variance) else variance).astype(float) + difference
+@op("standardise")
+def standardise(site: Site) -> Value:
+    """(x - mean) · (variance + eps)^-½ · gamma + beta over the dimensions `over` of x.
+
+    MVN alone is wrong: it adds eps behind the root (mvn_layer.cpp).
+    """
+    x, over, eps = site.value(0), site.attrs["over"], site.attrs["eps"]
+    y = _rows(site, x, over, eps) or _anywhere(site, x, over, eps)
+    gamma, beta = (site.attrs[name] for name in ("gamma", "beta"))
+    if gamma is None and beta is None:
+        return y
+    factor = np.ones(()) if gamma is None else site.constant(gamma)
+    term = np.zeros(()) if beta is None else site.constant(beta)
+    return affine(site, y, factor, term, learned=True)
+
+
+def _anywhere(site: Site, x: Value, over: list[int], eps: float) -> Value:
+    """Means by layers of one weight, spread over x again."""
+    centred = eltwise(site, x, reduce(site, x, over, "mean"), "SUB")
+    variance = reduce(site, site.power(centred, power=2.0, hint="square"), over, "mean")
+    inverse = site.power(variance, shift=eps, power=-0.5, hint="inverse")
+    return eltwise(site, centred, inverse, "PROD")
+
+
+def _rows(site: Site, x: Value, over: list[int], eps: float) -> Value | None:
+    """Where the axes are the last ones: MVN takes away the mean, a Scale multiplies each row."""
+    factors = of_dimensions(x.layout, over)
+    full = apart(x.layout, factors)
+    shape = tuple(int(size or 0) for size in full.shape)
+    found = axes_of(full, factors)
+    if not found or found[0] == 0:
+        return None
+    run = run_of(found, shape)
+    if run.stop != len(shape) or not set(found) <= set(run) or found == [1]:
+        return None
+    if not (site.dialect.has("MVN") and site.dialect.allows("Scale", bottoms=2, axis=0)):
+        return None
+    rows, length = prod(shape[1 : run.start]), prod(shape[run.start :])
+    y = Value(x.blob, Layout.caffe(x.shape))
+    if not (len(x.shape) == 4 and x.shape[1] == rows):
+        y = view(site, y, (x.shape[0], rows, length, 1))
+    y = Value(site.layer("MVN", y, hint="centred", normalize_variance=False), y.layout)
+    square = site.power(y, power=2.0, hint="square")
+    pooled = site.layer("Pooling", square, hint="variance", pool="AVE", global_pooling=True)
+    small = view(site, Value(pooled, Layout.caffe(pooled.shape)), (shape[0], rows))
+    small = site.power(small, shift=eps, power=-0.5, hint="inverse")
+    y = Value(site.layer("Scale", y, small, hint="standardised", axis=0), y.layout)
+    return Value(view(site, y, x.shape).blob, x.layout)

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from tf2caffe import axes, windows
-from tf2caffe.factors import alone, axes_of, of_dimensions, shrunk
+from tf2caffe.factors import apart, axes_of, of_dimensions, run_of, shrunk
 from tf2caffe.ops import op
 from tf2caffe.site import Site, Value
 from tfcaffe.layout import Layout
@@ -74,7 +74,7 @@ def reduce(site: Site, x: Value, over: Sequence[int], kind: str) -> Value:
     if kind == "min":
         turned = reduce(site, site.power(x, scale=-1.0, hint="neg"), over, "max")
         return site.power(turned, scale=-1.0, hint="neg")
-    x = alone(site, x, gone)
+    x = site.to(x, apart(x.layout, gone))
     y = Value(x.blob, Layout.caffe(x.shape))
     sizes = list(x.shape)
     left = axes_of(x.layout, gone)
@@ -84,19 +84,11 @@ def reduce(site: Site, x: Value, over: Sequence[int], kind: str) -> Value:
         sizes = list(y.shape)
         left = [a for a in left if a not in spatial]
     while left:
-        run = _run(left, sizes)
+        run = run_of(left, sizes)
         left = [a for a in left if a not in run]
-        y = _over_run(site, _view(site, y, sizes), run, kind)
+        y = _over_run(site, view(site, y, sizes), run, kind)
         sizes = [1 if a in run else size for a, size in enumerate(sizes)]
-    return Value(_view(site, y, sizes).blob, shrunk(x.layout, gone))
-
-
-def _run(left: Sequence[int], sizes: Sequence[int]) -> range:
-    """The first of these axes and those that follow it, axes of size 1 among them."""
-    end = left[0] + 1
-    while end < len(sizes) and (end in left or sizes[end] == 1):
-        end += 1
-    return range(left[0], end)
+    return Value(view(site, y, sizes).blob, shrunk(x.layout, gone))
 
 
 def _over_run(site: Site, y: Value, run: range, kind: str) -> Value:
@@ -110,7 +102,7 @@ def _over_run(site: Site, y: Value, run: range, kind: str) -> Value:
             return weighted(site, y, 1, _share(kind, length), kind, axis=run.start)
     inner = prod(shape[run.stop :])
     outer = [shape[0], prod(shape[1 : run.start])] if run.start else [1, 1]
-    y = _view(site, y, [*outer, length, inner])
+    y = view(site, y, [*outer, length, inner])
     return _multiplied(site, y) if kind == "prod" else _pooled(site, y, kind, [2])
 
 
@@ -186,6 +178,6 @@ def _joined(site: Site, a: Value, b: Value) -> Value:
     return Value(top, Layout.caffe(top.shape))
 
 
-def _view(site: Site, y: Value, shape: Sequence[int]) -> Value:
+def view(site: Site, y: Value, shape: Sequence[int]) -> Value:
     """The blob's numbers in another shape; nothing if that is the one they have."""
     return y if y.shape == tuple(shape) else site.reshape(y, shape)

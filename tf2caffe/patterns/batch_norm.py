@@ -1,80 +1,142 @@
-"""Batch normalisation that TensorFlow has written out."""
+"""Normalisation that TensorFlow has written out: by constants, or by the values' own moments."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
 
 from tf2caffe.graph import Graph, Node, Tensor
 from tf2caffe.patterns import pattern
 
+_SUMS = ("AddV2", "Add")
 
-@pattern("AddV2", "Add")
+
+@dataclass(frozen=True)
+class Form:
+    """(x - mean) / sqrt(variance + eps) · gamma + beta."""
+
+    x: Tensor
+    mean: Tensor
+    variance: Tensor
+    eps: float
+    gamma: Tensor | None
+    beta: Tensor | None
+
+
+@pattern("AddV2", "Add", "Sub")
 def batch_norm(node: Node, graph: Graph) -> bool:
-    """x · inv + (beta - mean · inv), inv = rsqrt(variance + eps) · gamma (nn_impl.py)."""
-    product, term = _split(node, graph)
-    if product is None or term is None:
+    """By constant moments."""
+    form = form_of(node, graph)
+    if form is None or not (graph.is_constant(form.mean) and graph.is_constant(form.variance)):
         return False
-    x, inverse = _split(product.node, graph)
-    if x is None or inverse is None:
-        return False
-    gamma, root = _factor(inverse)
-    if root is None or root.op != "Rsqrt":
-        return False
-    total = root.node.inputs[0]
-    if total.op not in ("AddV2", "Add"):
-        return False
-    variance, added = total.node.inputs
-    eps = graph.number(added)
-    if eps is None:
-        variance, eps = added, graph.number(variance)
-    beta, mean = _term(term, inverse)
-    if eps is None or mean is None:
-        return False
-    inputs = [x, mean, variance, *([gamma] if gamma else []), *([beta] if beta else [])]
-    axis = _axis(x, variance)
-    if axis is None or any(len(t.shape) > 1 and t.shape != variance.shape for t in inputs[1:]):
+    x, mean, variance, gamma, beta = form.x, form.mean, form.variance, form.gamma, form.beta
+    axis = _axis(x, [t for t in (mean, variance, gamma, beta) if t is not None])
+    if axis is None or graph.is_constant(x):
         return False
     node.op = "batchNorm"
-    node.inputs = inputs
+    node.inputs = [x, mean, variance, *([gamma] if gamma else []), *([beta] if beta else [])]
     node.attrs = {
-        "eps": eps,
+        "eps": form.eps,
         "axis": axis,
         "gamma": 3 if gamma else None,
-        "beta": len(inputs) - 1 if beta else None,
+        "beta": len(node.inputs) - 1 if beta else None,
     }
     return True
 
 
-def _split(node: Node, graph: Graph) -> tuple[Tensor | None, Tensor | None]:
-    """The input that varies and the one that is constant, of a sum or product."""
-    if node.op not in ("AddV2", "Add", "Mul", "Sub"):
-        return None, None
-    a, b = node.inputs
-    if graph.is_constant(a) == graph.is_constant(b):
-        return None, None
-    return (b, a) if graph.is_constant(a) else (a, b)
+@pattern("AddV2", "Add", "Sub")
+def moments(node: Node, graph: Graph) -> bool:
+    """By the mean and variance of x itself: LayerNormalization and its kin."""
+    form = form_of(node, graph)
+    return form is not None and _by_own_moments(node, graph, form)
+
+
+@pattern("Mul", "RealDiv")
+def plain_moments(node: Node, graph: Graph) -> bool:
+    """(x - mean) · rsqrt(variance + eps), or divided by the root, as people write it."""
+    if len(node.inputs) != 2:
+        return False
+    for centred, root in (node.inputs, node.inputs[::-1]):
+        if root.op != ("Rsqrt" if node.op == "Mul" else "Sqrt") or centred.op != "Sub":
+            continue
+        x, mean = centred.node.inputs
+        total = _with_eps(root.node.inputs[0], graph)
+        if total is not None:
+            form = Form(x, mean, *total, None, None)
+            return _by_own_moments(node, graph, form)
+    return False
+
+
+def form_of(node: Node, graph: Graph) -> Form | None:
+    """x · inv + (beta - mean · inv), inv = rsqrt(variance + eps) · gamma.
+
+    Source: nn_impl.py, batch_normalization; Keras 3 writes the second term as -mean · inv + beta.
+    """
+    if len(node.inputs) != 2:
+        return None
+    for product, term in (node.inputs, node.inputs[::-1]):
+        if node.op == "Sub" and product is not node.inputs[0]:
+            break
+        if product.op != "Mul":
+            continue
+        for x, inverse in (product.node.inputs, product.node.inputs[::-1]):
+            gamma, root = _factor(inverse)
+            total = None if root is None else _with_eps(root.node.inputs[0], graph)
+            if total is None:
+                continue
+            mean, beta = _mean_of(term, inverse) if node.op == "Sub" else _term(term, inverse)
+            if mean is not None:
+                return Form(x, mean, *total, gamma, beta)
+    return None
+
+
+def _with_eps(total: Tensor, graph: Graph) -> tuple[Tensor, float] | None:
+    """variance and eps of a sum."""
+    if total.op not in _SUMS:
+        return None
+    for variance, added in (total.node.inputs, total.node.inputs[::-1]):
+        eps = graph.number(added)
+        if eps is not None:
+            return variance, eps
+    return None
 
 
 def _factor(inverse: Tensor) -> tuple[Tensor | None, Tensor | None]:
     """gamma and the root."""
     if inverse.op == "Rsqrt":
         return None, inverse
-    if inverse.op != "Mul":
-        return None, None
-    a, b = inverse.node.inputs
-    return (b, a) if a.op == "Rsqrt" else (a, b)
+    if inverse.op == "Mul":
+        for root, gamma in (inverse.node.inputs, inverse.node.inputs[::-1]):
+            if root.op == "Rsqrt":
+                return gamma, root
+    return None, None
 
 
 def _term(term: Tensor, inverse: Tensor) -> tuple[Tensor | None, Tensor | None]:
-    """beta and mean of `beta - mean · inv` or `-mean · inv`."""
+    """mean and beta of `beta - mean · inv`, `-mean · inv + beta` or `-mean · inv`."""
     if term.op == "Sub":
         beta, product = term.node.inputs
-        return beta, _other(product, inverse)
-    if term.op == "Mul":
-        mean = _other(term, inverse)
-        if mean is not None and mean.op == "Neg":
-            return None, mean.node.inputs[0]
-    if term.op == "Neg":
-        return None, _other(term.node.inputs[0], inverse)
-    return None, None
+        return _other(product, inverse), beta
+    if term.op in _SUMS:
+        for product, beta in (term.node.inputs, term.node.inputs[::-1]):
+            mean = _negated(product, inverse)
+            if mean is not None:
+                return mean, beta
+    return _negated(term, inverse), None
+
+
+def _mean_of(term: Tensor, inverse: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """mean of a `mean · inv` that is subtracted."""
+    return _other(term, inverse), None
+
+
+def _negated(product: Tensor, inverse: Tensor) -> Tensor | None:
+    """mean of `-mean · inv` or `-(mean · inv)`."""
+    if product.op == "Neg":
+        return _other(product.node.inputs[0], inverse)
+    mean = _other(product, inverse)
+    return mean.node.inputs[0] if mean is not None and mean.op == "Neg" else None
 
 
 def _other(product: Tensor, factor: Tensor) -> Tensor | None:
@@ -84,11 +146,62 @@ def _other(product: Tensor, factor: Tensor) -> Tensor | None:
     return b if a == factor else a
 
 
-def _axis(x: Tensor, numbers: Tensor) -> int | None:
-    """The dimension that the numbers lie along."""
+def _axis(x: Tensor, numbers: list[Tensor]) -> int | None:
+    """The dimension that all these numbers lie along."""
     rank = len(x.shape)
-    shape = (1,) * (rank - len(numbers.shape)) + numbers.shape
-    varied = [d for d in range(rank) if shape[d] != 1]
+    varied = set()
+    for tensor in numbers:
+        shape = (1,) * (rank - len(tensor.shape)) + tensor.shape
+        varied |= {d for d in range(rank) if shape[d] != 1}
     if not varied:
         return rank - 1 if x.shape[-1] == 1 else None
-    return varied[0] if len(varied) == 1 else None
+    axis = varied.pop()
+    sized = all(((1,) * (rank - len(t.shape)) + t.shape)[axis] == x.shape[axis] for t in numbers)
+    return axis if not varied and axis > 0 and sized else None
+
+
+def _by_own_moments(node: Node, graph: Graph, form: Form) -> bool:
+    """Make the node a `standardise`, if mean and variance are those of x."""
+    over = _mean_over(form.mean, form.x, graph)
+    if over is None or form.variance.op != "Mean":
+        return False
+    square, axes = form.variance.node.inputs
+    if _dimensions(form.x, graph.constant(axes)) != over or not _keeps(form.variance.node):
+        return False
+    if not _is_square_of_difference(square, form.x, form.mean):
+        return False
+    extra = [t for t in (form.gamma, form.beta) if t is not None]
+    if not all(graph.is_constant(t) for t in extra):
+        return False
+    node.op = "standardise"
+    node.inputs = [form.x, *extra]
+    node.attrs = {
+        "over": over,
+        "eps": form.eps,
+        "gamma": 1 if form.gamma else None,
+        "beta": len(extra) if form.beta else None,
+    }
+    return True
+
+
+def _mean_over(mean: Tensor, x: Tensor, graph: Graph) -> list[int] | None:
+    if mean.op != "Mean" or mean.node.inputs[0] != x or not _keeps(mean.node):
+        return None
+    return _dimensions(x, graph.constant(mean.node.inputs[1]))
+
+
+def _keeps(mean: Node) -> bool:
+    return bool(mean.attrs.get("keep_dims"))
+
+
+def _dimensions(x: Tensor, axes: np.ndarray) -> list[int]:
+    return sorted({int(a) % len(x.shape) for a in np.atleast_1d(axes)})
+
+
+def _is_square_of_difference(square: Tensor, x: Tensor, mean: Tensor) -> bool:
+    if square.op == "SquaredDifference":
+        return set(square.node.inputs) == {x, mean}
+    inner = square.node.inputs[0]
+    if square.op != "Square" and (square.op != "Mul" or square.node.inputs[1] != inner):
+        return False
+    return inner.op == "Sub" and inner.node.inputs == [x, mean]

@@ -1,0 +1,98 @@
+"""x · constant + constant: a Power for single numbers, else a Scale over the axes they vary on."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from tf2caffe.factors import axes_of, of_dimensions, shrunk
+from tf2caffe.graph import Array, Tensor
+from tf2caffe.ops import op
+from tf2caffe.ops.broadcast import spread
+from tf2caffe.site import Site, Value
+from tfcaffe.layout import Layout
+
+
+@op("affine")
+def chain(site: Site) -> Value:
+    """The steps that a pattern found (patterns/affine.py), in float64 and rounded once."""
+    x = site.value()
+    factor: Array = np.ones(())
+    term: Array = np.zeros(())
+    for kind, read in site.attrs["steps"]:
+        numbers = np.asarray(read(), np.float64)
+        if kind == "mul":
+            factor, term = factor * numbers, term * numbers
+        else:
+            term = term + numbers
+    shape = Tensor(site.node).shape
+    if x.tf_shape != shape:  # the constants are larger than x
+        x = spread(site, x, Layout.caffe(shape))
+    return affine(site, x, factor, term, learned=site.attrs["learned"])
+
+
+def affine(
+    site: Site,
+    x: Value,
+    factor: Array | float,
+    term: Array | float = 0.0,
+    *,
+    learned: bool = False,
+    hint: str = "",
+) -> Value:
+    """x · factor + term.
+
+    Args:
+        learned: whether these are weights of the network; then they stay one for each channel
+            even if all are equal.
+    """
+    factor, term = np.asarray(factor), np.asarray(term)
+    single = all(a.size == 1 or (not learned and np.all(a == a.flat[0])) for a in (factor, term))
+    if single:
+        scale, shift = float(factor.flat[0]), float(term.flat[0])
+        if scale == 1 and shift == 0:
+            return x
+        return site.power(x, scale=scale, shift=shift, hint=hint)
+    rank = len(x.tf_shape)
+    factor, term = (a.reshape((1,) * (rank - a.ndim) + a.shape) for a in (factor, term))
+    varied = [d for d in range(rank) if factor.shape[d] != 1 or term.shape[d] != 1]
+    touched = axes_of(x.layout, of_dimensions(x.layout, varied)) or [0]
+    first, end = touched[0], touched[-1] + 1
+    owner = [axis for axis, axis_ in enumerate(x.layout.axes) for _ in axis_]
+    outside = {i for i, axis in enumerate(owner) if not first <= axis < end}
+    part = shrunk(x.layout, outside)
+
+    def laid(array: Array) -> Array:
+        full = np.broadcast_to(array.astype(np.float32), part.tf_shape)  # type: ignore[arg-type]
+        return part.pattern().to_caffe(full).reshape(x.shape[first:end])
+
+    numbers = {"gamma": laid(factor)} | ({"beta": laid(term)} if term.any() else {})
+    plain = Value(x.blob, Layout.caffe(x.shape))
+    if not site.dialect.allows("Scale", axis=first, num_axes=end - first) and first > 0:
+        plain, numbers = _on_axis_1(site, plain, first, end, numbers)
+        first, end = 1, 2
+    top = site.layer(
+        "Scale",
+        plain,
+        caffe=numbers,
+        hint=hint or "scale",
+        axis=first,
+        num_axes=end - first,
+        bias_term="beta" in numbers,
+    )
+    if top.shape == x.shape:
+        return Value(top, x.layout)
+    return Value(site.reshape(Value(top, Layout.caffe(top.shape)), x.shape).blob, x.layout)
+
+
+def _on_axis_1(
+    site: Site, x: Value, first: int, end: int, numbers: dict[str, Array]
+) -> tuple[Value, dict[str, Array]]:
+    """Numbers over axes `first` to before `end` as one for each of as many channels."""
+    inner = prod(x.shape[end:])
+    shape = (x.shape[0], prod(x.shape[1:end]), *([inner, 1] if inner > 1 else []))
+    repeats = prod(x.shape[1:first])
+    return site.reshape(x, shape), {
+        role: np.tile(array.reshape(-1), repeats) for role, array in numbers.items()
+    }

@@ -1,0 +1,139 @@
+"""Two values of the net of which one is smaller: what TensorFlow broadcasts, and Caffe does not."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from tf2caffe import axes, windows
+from tf2caffe.factors import apart, axes_of, of_dimensions, run_of, shrunk
+from tf2caffe.ops.reduction import view, weighted
+from tf2caffe.site import Site, Value
+from tfcaffe.layout import Layout
+
+_TWO_BOTTOMS = {"PROD": "Scale", "SUM": "Bias", "SUB": "Bias"}
+
+
+def eltwise(site: Site, a: Value, b: Value, operation: str) -> Value:
+    """PROD, SUM, SUB or MAX of two values, one of which may be broadcast over the other.
+
+    One number for each of a blob's first axes is the second bottom of a Scale or Bias; anything
+    else is spread over the other blob first.
+    """
+    shape = np.broadcast_shapes(a.tf_shape, b.tf_shape)
+    a, b = _with_rank(a, len(shape)), _with_rank(b, len(shape))
+    layout = next((v.layout for v in (a, b) if v.tf_shape == shape), None)
+    if layout is None:  # each is the smaller one somewhere
+        layout = _plain(shape, a)
+    elif a.tf_shape != b.tf_shape:
+        found = _by_coefficient(site, a, b, operation, layout)
+        if found is not None:
+            return found
+    a, b = spread(site, a, layout), spread(site, b, layout)
+    if a.layout != b.layout:
+        b = site.to(b, a.layout)
+    if operation == "SUB":
+        return site.difference(a, b)
+    top = site.layer("Eltwise", a, b, hint=operation.lower(), operation=operation)
+    return site.like(top, a)
+
+
+def _plain(shape: tuple[int, ...], like: Value) -> Layout:
+    """One axis for each dimension; the channels on axis 1 if `like` has them there."""
+    if len(shape) in (4, 5) and like.plain() != Layout.caffe(like.tf_shape):
+        return Layout.channels_last((shape[0], shape[-1], *shape[1:-1]))
+    return Layout.caffe(shape)
+
+
+def _with_rank(value: Value, rank: int) -> Value:
+    """The value with dimensions of size 1 in front."""
+    shape = (1,) * (rank - len(value.tf_shape)) + value.tf_shape
+    layout = axes.reshaped(value.layout, shape)
+    assert layout is not None
+    return Value(value.blob, layout)
+
+
+def _by_coefficient(site: Site, a: Value, b: Value, operation: str, layout: Layout) -> Value | None:
+    """A Scale or Bias of two bottoms, where the smaller value's axes stand side by side.
+
+    Source: scale_layer.cpp, Reshape: the second bottom's shape is the first's from `axis` on.
+    """
+    kind = _TWO_BOTTOMS.get(operation, "")
+    data, small = (a, b) if a.layout is layout else (b, a)
+    over = _over(small, layout)
+    full = apart(layout, over)
+    shape = tuple(int(size or 0) for size in full.shape)
+    spread_axes = axes_of(full, over)
+    kept = [i for i, size in enumerate(shape) if size != 1 and i not in spread_axes] or [0]
+    first, end = kept[0], kept[-1] + 1
+    first = 0 if prod(shape[:first]) == 1 else first
+    if any(first <= axis < end for axis in spread_axes) or prod(shape[end:]) == 1:
+        return None
+    if not kind or not site.dialect.allows(kind, bottoms=2, axis=first):
+        return None
+    small = site.to(small, shrunk(full, over))
+    if operation == "SUB" and data is a:
+        small = site.power(small, scale=-1.0, hint="neg")
+    elif operation == "SUB":
+        data = site.power(data, scale=-1.0, hint="neg")
+    plain = Value(small.blob, Layout.caffe(small.shape))
+    data = site.to(data, full)
+    top = site.layer(kind, data, view(site, plain, shape[first:end]), hint=kind.lower(), axis=first)
+    return site.like(top, data)
+
+
+def _over(small: Value, layout: Layout) -> set[int]:
+    """The factors of a layout that a value lacks."""
+    return of_dimensions(layout, [d for d, size in enumerate(small.tf_shape) if size == 1])
+
+
+def spread(site: Site, small: Value, layout: Layout) -> Value:
+    """A value repeated until it fills a layout, some of whose dimensions it has with size 1."""
+    over = _over(small, layout)
+    if not over:
+        return small
+    full = apart(layout, over)
+    small = site.to(small, shrunk(full, over))
+    shape = tuple(int(size or 0) for size in full.shape)
+    y = Value(small.blob, Layout.caffe(small.shape))
+    left = axes_of(full, over)
+    sizes = list(y.shape)
+    while left:
+        spatial = [axis for axis in left if axis in (2, 3)] if len(shape) == 4 else []
+        run = run_of(spatial or left, shape)
+        left = [axis for axis in left if axis not in run]
+        y = _over_run(site, view(site, y, sizes), run, shape)
+        sizes = [shape[i] if i in run else size for i, size in enumerate(sizes)]
+    return Value(view(site, y, sizes).blob, full)
+
+
+def _over_run(site: Site, y: Value, run: range, shape: tuple[int, ...]) -> Value:
+    """Over neighbouring axes; the shape of what comes is anything with these numbers.
+
+    Layers of ones: no reader of Caffe's files takes Tile (OpenCV and MNN do not).
+    """
+    length = prod(shape[axis] for axis in run)
+    if run.start == 1 and len(shape) > 2 and shape[1] == length:
+        return weighted(site, y, length, 1.0, "spread")
+    to_end = run.start > 0 and run.stop == len(shape)
+    if to_end and len(shape) != 4 and site.dialect.allows("InnerProduct", axis=run.start):
+        return weighted(site, y, length, 1.0, "spread", axis=run.start)
+    if len(shape) == 4 and run.start > 1:
+        kernel = [shape[axis] if axis in run else 1 for axis in (2, 3)]
+    else:
+        outer = [y.shape[0], prod(y.shape[1 : run.start])] if run.start else [1, 1]
+        y = view(site, y, [*outer, 1, prod(y.shape[run.stop :])])
+        kernel = [length, 1]
+    channels = y.shape[1]
+    top = site.layer(
+        "Deconvolution",
+        Value(y.blob, Layout.channels_last(y.shape)),
+        caffe={"weights": np.ones((channels, 1, *kernel), np.float32)},
+        hint="spread",
+        num_output=channels,
+        bias_term=False,
+        group=channels,
+        **windows.fields(kernel=kernel, stride=kernel),
+    )
+    return Value(top, Layout.caffe(top.shape))
