@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from tfcaffe.layout import Layout, Shape
 from tfcaffe.net import Layer
 
 Numbers = Array | Callable[[], Array]
+_T = TypeVar("_T")
 
 
 @dataclass(eq=False)
@@ -178,8 +179,8 @@ class Site:
         """What the node's `data_format` says."""
         return not str(self.attrs.get("data_format", "NHWC") or "NHWC").startswith("NC")
 
-    def spatial(self, numbers: Sequence[int]) -> tuple[int, ...]:
-        """Of one number for each of the tensor's dimensions, those of the spatial ones."""
+    def spatial(self, numbers: Sequence[_T]) -> tuple[_T, ...]:
+        """Of one entry for each of the tensor's dimensions, those of the spatial ones."""
         return tuple(numbers[1:-1] if self.channels_last else numbers[2:])
 
     # -- what it becomes

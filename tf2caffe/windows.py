@@ -3,9 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from math import prod
 from typing import Any
 
+from tf2caffe.site import Site
+
 Pads = tuple[tuple[int, int], ...]  # before and after, for each spatial axis
+
+GROWTH = 2.5  # a kernel larger than this many times its own costs more than another layer
+DEPTHWISE_GROWTH = 9.0  # where that other layer would have as many channels
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of a kernel, one number per spatial axis; a pad below 0 is a cut."""
+
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    pads: Pads
+
+    @property
+    def extents(self) -> tuple[int, ...]:
+        """From a window's first number to its last."""
+        return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True))
+
+    def counts(self, sizes: Sequence[int]) -> tuple[int, ...]:
+        """How many windows TensorFlow makes along each axis."""
+        return tuple(
+            (size + sum(pair) - extent) // stride + 1
+            for size, pair, extent, stride in zip(
+                sizes, self.pads, self.extents, self.strides, strict=True
+            )
+        )
+
+    def fields(self, more: Pads) -> dict[str, Any]:
+        """Caffe's fields, the kernel enlarged by `more`; pads are even, the first counts."""
+        kernel = [k + sum(rows) for k, rows in zip(self.kernel, more, strict=True)]
+        most = max(self.dilations)  # along a kernel of size 1 any dilation is the same
+        dilations = [d if k > 1 else most for k, d in zip(kernel, self.dilations, strict=True)]
+        pads = [before for before, _ in self.pads]
+        return fields(kernel=kernel, stride=self.strides, pad=pads, dilation=dilations)
+
+
+def of_node(site: Site, kernel: Sequence[int], sizes: Sequence[int]) -> Windows:
+    """The windows that a node's attributes say, over an image of these sizes."""
+    strides = site.spatial(site.attrs["strides"])
+    dilations = site.spatial(site.attrs.get("dilations") or [1] * (len(kernel) + 2))
+    explicit = site.attrs.get("explicit_paddings") or []
+    pairs = list(zip(explicit[::2], explicit[1::2], strict=True))
+    found = Windows(tuple(kernel), strides, dilations, ())
+    pads = tf_pads(
+        site.attrs["padding"],
+        site.spatial(pairs) if pairs else (),
+        sizes,
+        found.extents,
+        strides,
+    )
+    return replace(found, pads=pads)
 
 
 def tf_pads(
@@ -29,6 +86,49 @@ def tf_pads(
         total = max((-(-size // stride) - 1) * stride + extent - size, 0)
         found.append((total // 2, total - total // 2))
     return tuple(found)
+
+
+def evened(
+    windows: Windows, sizes: Sequence[int], growth: float = GROWTH
+) -> tuple[Windows, Pads] | None:
+    """The same windows with even pads, and the rows of zeros that the kernel then gets.
+
+    Zero rows in front of the kernel let a window begin earlier, behind it they keep Caffe from
+    making one more. None where no such rows do, or the kernel would be more than `growth` times
+    as large.
+    """
+    found = [
+        _evened(size, count, before, kernel, stride, dilation, abs(before - after) // dilation + 1)
+        for size, count, (before, after), kernel, stride, dilation in zip(
+            sizes,
+            windows.counts(sizes),
+            windows.pads,
+            windows.kernel,
+            windows.strides,
+            windows.dilations,
+            strict=True,
+        )
+    ]
+    axes = [axis for axis in found if axis is not None]
+    if len(axes) < len(found):
+        return None
+    more = tuple((front, behind) for _, front, behind in axes)
+    larger = prod(k + sum(rows) for k, rows in zip(windows.kernel, more, strict=True))
+    if larger > growth * prod(windows.kernel):
+        return None
+    return replace(windows, pads=tuple((pad, pad) for pad, _, _ in axes)), more
+
+
+def _evened(
+    size: int, count: int, before: int, kernel: int, stride: int, dilation: int, most: int
+) -> tuple[int, int, int] | None:
+    """The pad, and rows in front and behind, as few as possible."""
+    for front, behind in sorted(product(range(most + 1), repeat=2), key=sum):
+        pad = before + front * dilation
+        extent = (kernel + front + behind - 1) * dilation + 1
+        if pad >= 0 and (size + 2 * pad - extent) // stride + 1 == count:
+            return pad, front, behind
+    return None
 
 
 def fields(**axes: Sequence[int]) -> dict[str, Any]:

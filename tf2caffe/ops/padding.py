@@ -3,38 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from tf2caffe import windows
+from tf2caffe.linear import applied, chosen, resized, spread
 from tf2caffe.ops import op
-from tf2caffe.site import Site, Value
+from tf2caffe.site import Numbers, Site, Value
 from tfcaffe.layout import Layout
 
 
 @op("Pad", "PadV2")
 def pad(site: Site) -> Value:
-    """Zeros around H and W."""
+    """Zeros, or another number, around H and W; zeros behind and before the channels."""
     x = site.value(0)
-    pads = np.asarray(site.constant(1))
-    rank = len(x.tf_shape)
-    if len(site.node.inputs) > 2 and site.graph.number(site.node.inputs[2]) != 0:
-        raise site.refusal("pads with another number than 0")
-    if rank != 4 or (pads < 0).any():
-        raise site.refusal(f"pads {pads.tolist()} of {rank} dimensions")
-    varied = [d for d in range(rank) if pads[d].any()]
+    pads = _pads(site, x)
+    number = site.graph.number(site.node.inputs[2]) if len(site.node.inputs) > 2 else 0.0
+    if number is None:
+        raise site.refusal("pads with numbers that are not one constant; pad with one constant")
+    if (pads < 0).any():
+        raise site.refusal(f"pads {pads.tolist()}: one is less than 0; cut by slicing")
+    varied = [d for d in range(len(pads)) if pads[d].any()]
     if not varied:
         return x
-    layout = x.plain()
-    x = site.to(x, layout)
-    axes_ = {x.axis_of(d): (int(pads[d][0]), int(pads[d][1])) for d in varied}
-    if not set(axes_) <= {2, 3}:
-        raise site.refusal("pads the batch or the channels")
-    return padded(site, x, [axes_.get(2, (0, 0)), axes_.get(3, (0, 0))])
+    x = spread(site, x, varied)
+    by_axis = {x.axis_of(d): (int(pads[d][0]), int(pads[d][1])) for d in varied}
+    if 0 in by_axis:
+        raise site.refusal("pads the batch, which Caffe's layers never change; pad other axes")
+    channels = by_axis.pop(1, None)
+    if channels is not None:
+        if number != 0:
+            raise site.refusal(f"pads the channels with {number}; pad them with 0")
+        rows = np.pad(np.eye(x.shape[1], dtype=np.float32), [(0, 0), channels])
+        x = applied(site, x, {1: rows}, hint="pad")
+    sides = [by_axis.get(axis, (0, 0)) for axis in range(2, len(x.shape))]
+    if not any(map(sum, sides)):
+        return x
+    inner = x.shape[2:]
+    x = padded(site, x, sides)
+    return x if number == 0 else _framed(site, x, sides, inner, number)
 
 
-def padded(site: Site, x: Value, pads: Sequence[tuple[int, int]]) -> Value:
-    """Zeros (or, below 0, a cut) before and after H and W of a blob N, C, H, W.
+@op("MirrorPad")
+def mirror(site: Site) -> Value:
+    """Rows and columns from inside, the other way round: REFLECT leaves the edge out."""
+    x = site.value(0)
+    pads = _pads(site, x)
+    mode = "reflect" if site.attrs["mode"] == "REFLECT" else "symmetric"
+    varied = [d for d in range(len(pads)) if pads[d].any()]
+    if not varied:
+        return x
+    x = spread(site, x, varied)
+    for d in varied:
+        axis = x.axis_of(d)
+        if not axis:
+            raise site.refusal("mirrors the batch, which Caffe's layers never change")
+        index = np.pad(np.arange(x.shape[axis]), pads[d], mode=mode)  # type: ignore[call-overload]
+        x = chosen(site, x, axis, index, hint="mirror")
+    return x
+
+
+def _pads(site: Site, x: Value) -> np.ndarray:
+    return np.asarray(site.constant(1)).reshape(len(x.tf_shape), 2)
+
+
+def padded(
+    site: Site, x: Value, pads: Sequence[tuple[int, int]], bias: Numbers | None = None
+) -> Value:
+    """Zeros (or, below 0, a cut) before and after the spatial axes of a blob N, C, H, W.
+
+    Then `bias` is added, a number for each channel.
 
     A kernel with a single one moves the image: with the same pad on both sides the rows that are
     too many are those that the kernel is larger than 1.
@@ -42,17 +81,60 @@ def padded(site: Site, x: Value, pads: Sequence[tuple[int, int]]) -> Value:
     sides = [max(before, after, 0) for before, after in pads]
     more = [2 * p - before - after for p, (before, after) in zip(sides, pads, strict=True)]
     at = [p - before for p, (before, _) in zip(sides, pads, strict=True)]
-    kernel = np.zeros([m + 1 for m in more], np.float32)
-    kernel[tuple(at)] = 1
+    return one_hot(
+        site,
+        x,
+        [m + 1 for m in more],
+        at,
+        "pad" if any(sides) else "cut",
+        bias,
+        **windows.fields(kernel=[m + 1 for m in more], pad=sides),
+    )
+
+
+def one_hot(
+    site: Site,
+    x: Value,
+    kernel: Sequence[int],
+    at: Sequence[int],
+    hint: str,
+    bias: Numbers | None = None,
+    **options: Any,
+) -> Value:
+    """A depthwise convolution whose kernel is a single one `at` a place: it moves numbers only."""
+    ones = np.zeros(kernel, np.float32)
+    ones[tuple(at)] = 1
     channels = x.shape[1]
+    numbers: dict[str, Numbers] = {"weights": np.broadcast_to(ones, (channels, 1, *kernel))}
+    if bias is not None:
+        numbers["bias"] = bias
     top = site.layer(
         "Convolution",
         Value(x.blob, Layout.channels_last(x.shape)),
-        caffe={"weights": np.broadcast_to(kernel, (channels, 1, *kernel.shape))},
-        hint="pad" if any(sides) else "cut",
+        caffe=numbers,
+        hint=hint,
         num_output=channels,
-        bias_term=False,
+        bias_term=bias is not None,
         group=channels,
-        **windows.fields(kernel=kernel.shape, pad=sides),
+        **options,
     )
-    return Value(top, Layout(tuple((s,) for s in top.shape), x.layout.dims))
+    return Value(top, resized(x, top.shape))
+
+
+def _framed(
+    site: Site, x: Value, sides: Sequence[tuple[int, int]], inner: Sequence[int], number: float
+) -> Value:
+    """x + `number` where x has been padded."""
+    frame = np.full(x.shape[2:], number, np.float32)
+    frame[tuple(slice(b, b + size) for (b, _), size in zip(sides, inner, strict=True))] = 0
+    site.builder.fixed.append(site.node.origin)
+    top = site.layer(
+        "Scale",
+        Value(x.blob, Layout.caffe(x.shape)),
+        caffe={"gamma": np.ones_like(frame), "beta": frame},
+        hint="frame",
+        axis=2,
+        num_axes=len(inner),
+        bias_term=True,
+    )
+    return site.like(top, x)

@@ -1,97 +1,163 @@
-"""Max and average pooling, and means over all of H and W."""
+"""Max and average pooling."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+from math import prod
 
 import numpy as np
 
 from tf2caffe import windows
+from tf2caffe.linear import scaled_map
 from tf2caffe.ops import op
+from tf2caffe.ops.convolution import even, zero_rows
 from tf2caffe.ops.padding import padded
 from tf2caffe.site import Site, Value
-from tfcaffe.layout import Layout
+from tf2caffe.windows import Windows
+from tfcaffe.errors import UnsupportedError
+from tfcaffe.layers.pooling import pooled_size
 
 
 @op("MaxPool", "AvgPool")
 def pooling(site: Site) -> Value:
-    """A Pooling; where Caffe's rounding makes a row more than TensorFlow's, that row is cut off."""
+    """A Pooling where Caffe's windows are TensorFlow's, else a form that costs a layer more."""
     x = site.image(0)
-    average = site.node.op == "AvgPool"
-    kernel, strides = site.spatial(site.attrs["ksize"]), site.spatial(site.attrs["strides"])
     sizes = x.shape[2:]
-    explicit = site.attrs.get("explicit_paddings") or []
-    pairs = list(zip(explicit[::2], explicit[1::2], strict=True))
-    pads = windows.tf_pads(
-        site.attrs["padding"],
-        site.spatial(pairs) if pairs else (),  # type: ignore[arg-type]
-        sizes,
-        kernel,
-        strides,
-    )
-    wanted = [
-        (n + sum(p) - k) // s + 1 for n, p, k, s in zip(sizes, pads, kernel, strides, strict=True)
-    ]
-    made = [
-        caffe_size(n, p[0], k, s) for n, p, k, s in zip(sizes, pads, kernel, strides, strict=True)
-    ]
-    if any(m < w for m, w in zip(made, wanted, strict=True)):
-        raise site.refusal(f"pads {list(pads)} cannot be said in a Pooling")
-    if list(kernel) == list(sizes) and not any(map(sum, pads)):
-        top = site.layer("Pooling", x, hint="pool", pool=_kind(average), global_pooling=True)
-        return site.image_of(top)
-    top = site.layer(
-        "Pooling",
-        x,
-        hint="pool",
-        pool=_kind(average),
-        **windows.fields(kernel=kernel, stride=strides, pad=[p[0] for p in pads]),
-    )
-    y = site.image_of(top)
+    found = windows.of_node(site, site.spatial(site.attrs["ksize"]), sizes)
+    average = site.node.op == "AvgPool"
+    if not any(map(any, found.pads)):
+        if set(found.kernel) == set(found.strides) == {1}:
+            return x
+        if found.kernel == sizes:
+            top = site.layer("Pooling", x, hint="pool", pool=_kind(average), global_pooling=True)
+            return site.image_of(top)
     if average:
-        y = _corrected(site, y, sizes, pads, kernel, strides, wanted)
-    cut = [(0, w - m) for w, m in zip(wanted, made, strict=True)]
-    return y if list(made) == wanted else padded(site, y, cut)
+        return _average(site, x, found)
+    if set(found.kernel) == {1} and _made(found, sizes) != found.counts(sizes):
+        return _weighted(site, x, found)  # picks numbers, as a convolution does without cutting
+    return _maximum(site, x, found)
+
+
+@op("MaxPool3D", "AvgPool3D")
+def three_dimensional(site: Site) -> Value:
+    """Refused."""
+    raise site.refusal(
+        "Caffe's Pooling has two spatial axes; pool by a strided Conv3D, or cut the net before it "
+        "with --outputs"
+    )
 
 
 def _kind(average: bool) -> str:
     return "AVE" if average else "MAX"
 
 
-def caffe_size(size: int, pad: int, kernel: int, stride: int) -> int:
-    """Source: pooling_layer.cpp, Reshape."""
-    pooled = -(-(size + 2 * pad - kernel) // stride) + 1
-    if pad and (pooled - 1) * stride >= size + pad:
-        pooled -= 1
-    return pooled
-
-
-def _corrected(
-    site: Site,
-    y: Value,
-    sizes: Sequence[int],
-    pads: windows.Pads,
-    kernel: Sequence[int],
-    strides: Sequence[int],
-    wanted: Sequence[int],
-) -> Value:
-    """Caffe divides by the padded window, TensorFlow by what of it lies on the image."""
-    factors = []
-    for size, (pad, _), k, s, made in zip(sizes, pads, kernel, strides, y.shape[2:], strict=True):
-        starts = np.arange(made) * s - pad
-        caffe = np.minimum(starts + k, size + pad) - starts
-        real = np.minimum(starts + k, size) - np.maximum(starts, 0)
-        factors.append(caffe / np.maximum(real, 1))
-    rows, columns = factors
-    if all(np.all(f[:w] == 1) for f, w in zip(factors, wanted, strict=True)):
-        return y
-    site.builder.fixed.append(site.node.origin)
-    top = site.layer(
-        "Scale",
-        Value(y.blob, Layout.caffe(y.shape)),
-        caffe={"gamma": np.outer(rows, columns).astype(np.float32)},
-        hint="border",
-        axis=2,
-        num_axes=2,
+def _made(found: Windows, sizes: Sequence[int]) -> tuple[int, ...]:
+    """How many windows Caffe makes with the pads in front on both sides."""
+    fronts = [before for before, _ in found.pads]
+    return tuple(
+        pooled_size(size, k, s, p, ceil=True, clip=any(fronts))
+        for size, k, s, p in zip(sizes, found.kernel, found.strides, fronts, strict=True)
     )
-    return site.like(top, y)
+
+
+def _pool(site: Site, x: Value, average: bool, found: Windows) -> Value:
+    none = ((0, 0),) * len(found.kernel)
+    top = site.layer("Pooling", x, hint="pool", pool=_kind(average), **found.fields(none))
+    return site.image_of(top)
+
+
+def _maximum(site: Site, x: Value, found: Windows) -> Value:
+    """Caffe's windows may be more at either end, as whole strides; what is too many is cut off."""
+    sizes = x.shape[2:]
+    wanted = found.counts(sizes)
+    choices = [
+        [
+            m
+            for m in range(kernel)
+            if 0 <= before + m * stride < kernel  # Caffe wants pads smaller than kernels
+        ]
+        for (before, _), kernel, stride in zip(found.pads, found.kernel, found.strides, strict=True)
+    ]
+    for fronts in sorted(product(*choices), key=sum):
+        pads = tuple(
+            (before + m * s,) * 2
+            for m, (before, _), s in zip(fronts, found.pads, found.strides, strict=True)
+        )
+        larger = replace(found, pads=pads)
+        spare = [
+            made - m - want
+            for made, m, want in zip(_made(larger, sizes), fronts, wanted, strict=True)
+        ]
+        if min(spare) >= 0:
+            y = _pool(site, x, False, larger)
+            if not any(spare) and not any(fronts):
+                return y
+            return padded(site, y, [(-m, -s) for m, s in zip(fronts, spare, strict=True)])
+    raise _unsayable(site, found)
+
+
+def _average(site: Site, x: Value, found: Windows) -> Value:
+    """A Pooling, or a depthwise convolution; then a factor for each place where divisors differ.
+
+    TensorFlow divides by what of a window lies on the image; by all of it where the pads are a
+    Pad's (attribute `counts_pads`); or by `divisors`. Caffe counts its pads, but not what
+    reaches beyond them.
+    """
+    sizes = x.shape[2:]
+    real = _divisors(found, sizes, [(0, 0)] * len(sizes))
+    if site.attrs.get("counts_pads"):
+        real = site.attrs.get("divisors", np.full_like(real, prod(found.kernel)))
+    fronts = [(before, before) for before, _ in found.pads]
+    fits = _made(found, sizes) == found.counts(sizes) and all(
+        0 <= p < k for (p, _), k in zip(fronts, found.kernel, strict=True)
+    )
+    pooled = _divisors(found, sizes, fronts) / real
+    summed = prod(found.kernel) / real
+    if fits and (np.all(pooled == 1) or np.any(summed != 1)):
+        y, factors = _pool(site, x, True, found), pooled
+    else:
+        y, factors = _weighted(site, x, found), summed
+    if np.all(factors == 1):
+        return y
+    return scaled_map(site, y, factors.astype(np.float32), hint="border")
+
+
+def _divisors(found: Windows, sizes: Sequence[int], pads: Sequence[tuple[int, int]]) -> np.ndarray:
+    """How many numbers of each window lie on the image, or on it and these pads."""
+    counts = []
+    for size, count, k, s, (front, _), (before, after) in zip(
+        sizes, found.counts(sizes), found.kernel, found.strides, found.pads, pads, strict=True
+    ):
+        starts = np.arange(count) * s - front
+        inside = np.minimum(starts + k, size + after) - np.maximum(starts, -before)
+        counts.append(np.maximum(inside, 1))
+    rows, columns = counts
+    return np.outer(rows, columns)
+
+
+def _weighted(site: Site, x: Value, found: Windows) -> Value:
+    """The mean of each window, zeros around the image, as a depthwise convolution."""
+    x, found, more = even(site, x, found, depthwise=True)
+    kernel = zero_rows(np.full(found.kernel, 1 / prod(found.kernel), np.float32), more, behind=0)
+    channels = x.shape[1]
+    top = site.layer(
+        "Convolution",
+        x,
+        caffe={"weights": np.broadcast_to(kernel, (channels, 1, *kernel.shape))},
+        hint="pool",
+        num_output=channels,
+        bias_term=False,
+        group=channels,
+        **found.fields(more),
+    )
+    return site.image_of(top)
+
+
+def _unsayable(site: Site, found: Windows) -> UnsupportedError:
+    return site.refusal(
+        f"windows of {list(found.kernel)} with the pads {[list(p) for p in found.pads]} are none "
+        "of Caffe's Pooling, whose pads are even and smaller than its kernel; use padding SAME or "
+        "VALID"
+    )

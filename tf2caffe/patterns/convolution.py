@@ -1,29 +1,170 @@
-"""What goes into a convolution or a matrix product: a padding before it, a bias behind it."""
+"""What goes into a convolution or a matrix product: paddings and cuts before it, a bias behind it.
+
+Also dilation and strides that TensorFlow says by other ops around a plain convolution.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
 from tf2caffe.graph import Graph, Node, Tensor
 from tf2caffe.patterns import pattern
+from tf2caffe.slices import cuts
+
+FORWARD = ("Conv2D", "Conv3D", "DepthwiseConv2dNative")
+BACKWARD = ("Conv2DBackpropInput", "Conv3DBackpropInputV2")
 
 
-@pattern("Conv2D", "Conv3D", "DepthwiseConv2dNative")
-def padding(node: Node, graph: Graph) -> bool:
-    """A Pad with zeros of H and W, before a convolution that pads nothing itself."""
-    pad = node.inputs[0].node
-    if pad.op not in ("Pad", "PadV2") or node.attrs["padding"] != "VALID":
-        return False
-    pads = np.asarray(graph.constant(pad.inputs[1]))
-    if len(pad.inputs) > 2 and graph.number(pad.inputs[2]) != 0:
-        return False
+def channel_axis(node: Node) -> int:
+    """The dimension of a node's first output that holds the channels, by its `data_format`."""
     first = str(node.attrs.get("data_format") or "NHWC").startswith("NC")
-    channel = 1 if first else len(pads) - 1
-    if pads[0].any() or pads[channel].any() or (pads < 0).any():
+    return 1 if first else len(node.shapes[0] or ()) - 1
+
+
+@pattern(*FORWARD)
+def padding(node: Node, graph: Graph) -> bool:
+    """A Pad with zeros of H and W, or a cut, before a convolution that pads by numbers."""
+    if node.attrs["padding"] not in ("VALID", "EXPLICIT"):
         return False
-    node.inputs[0] = pad.inputs[0]
+    return take_pads(node, graph, 0.0)
+
+
+def take_pads(node: Node, graph: Graph, most: float) -> bool:
+    """Let a node with windows pad or cut itself what an op before it does; tells if there is one.
+
+    Args:
+        most: the number that is padded with, or any below it.
+    """
+    expand, source = None, node.inputs[0].node
+    if source.op == "ExpandDims" and graph.read_only_by(node.inputs[0], node):
+        expand, source = source, source.inputs[0].node
+    found = _pads(source, graph, most)
+    if found is None:
+        return False
+    rank = len(node.shapes[0] or ())
+    at = 0
+    if expand is not None:
+        at = int(graph.constant(expand.inputs[1])) % rank
+        found = np.insert(found, at, 0, axis=0)
+    own = np.asarray(node.attrs.get("explicit_paddings") or [0] * 2 * rank).reshape(rank, 2)
+    if found[0].any() or found[channel_axis(node)].any() or ((found < 0) & (own > 0)).any():
+        return False
+    x = source.inputs[0]
+    node.inputs = [_opened(expand, x, at) if expand else x, *node.inputs[1:]]
     node.attrs["padding"] = "EXPLICIT"
-    node.attrs["explicit_paddings"] = [int(n) for n in pads.reshape(-1)]
+    node.attrs["explicit_paddings"] = [int(n) for n in (own + found).reshape(-1)]
+    return True
+
+
+def _pads(node: Node, graph: Graph, most: float) -> np.ndarray | None:
+    """What a Pad adds to each dimension, or, below 0, what a StridedSlice cuts off."""
+    if node.op in ("Pad", "PadV2"):
+        number = graph.number(node.inputs[2]) if len(node.inputs) > 2 else 0.0
+        wrong = number is None or (number > most if most < 0 else number != most)
+        if wrong or not graph.is_constant(node.inputs[1]):
+            return None
+        return np.asarray(graph.constant(node.inputs[1])).astype(int)
+    found = cuts(node, graph)
+    if found is None or any(c.step != 1 or c.removed or c.new for c in found):
+        return None
+    return np.asarray([[-c.start, c.stop - c.size] for c in found])
+
+
+@pattern("BatchToSpaceND", order=-2)
+def dilation(node: Node, graph: Graph) -> bool:
+    """SpaceToBatchND, a convolution, BatchToSpaceND: the convolution is dilated.
+
+    With one spatial dimension an ExpandDims and a Squeeze stand around the convolution.
+    """
+    inner = [node.inputs[0]]
+    if inner[0].op == "Squeeze":
+        inner.append(inner[0].node.inputs[0])
+    conv = inner[-1].node
+    if conv.op not in FORWARD or conv.attrs["padding"] != "VALID" or channel_axis(conv) == 1:
+        return False
+    inner.append(conv.inputs[0])
+    opened = inner[-1].node if len(inner) == 3 else None
+    spread = opened.inputs[0].node if opened and opened.op == "ExpandDims" else inner[-1].node
+    if spread.op != "SpaceToBatchND" or any(
+        t in graph.outputs.values() or len(graph.readers()[t]) > 1 for t in inner
+    ):
+        return False
+    x, *numbers = spread.inputs
+    if not all(map(graph.is_constant, (*numbers, *node.inputs[1:]))):
+        return False
+    block, pads = (np.asarray(graph.constant(t)) for t in numbers)
+    after, crops = (np.asarray(graph.constant(t)) for t in node.inputs[1:])
+    rank = len(conv.shapes[0] or ())
+    plain = [1] * rank
+    if list(conv.attrs["strides"]) != plain or list(conv.attrs.get("dilations") or plain) != plain:
+        return False
+    if not np.array_equal(block.reshape(-1), after.reshape(-1)) or (pads < crops).any():
+        return False
+    dilations = [1, *(int(n) for n in block.reshape(-1))]
+    around = [[0, 0], *(pads - crops).tolist()]
+    if opened is not None:
+        at = int(graph.constant(opened.inputs[1])) % rank
+        dilations.insert(at, 1)
+        around.insert(at, [0, 0])
+    missing = rank - len(dilations)
+    conv.attrs["dilations"] = dilations + [1] * missing
+    conv.attrs["padding"] = "EXPLICIT"
+    conv.attrs["explicit_paddings"] = [n for pair in around + [[0, 0]] * missing for n in pair]
+    if opened is None:
+        node.op, node.attrs, node.inputs = conv.op, conv.attrs, [x, *conv.inputs[1:]]
+        return True
+    wider = _opened(opened, x, at)
+    shape = node.shapes[0] or ()
+    made = replace(conv, inputs=[wider, *conv.inputs[1:]], shapes=[(*shape[:at], 1, *shape[at:])])
+    node.op, node.attrs, node.inputs = "Squeeze", {}, [Tensor(made)]
+    return True
+
+
+def _opened(expand: Node, x: Tensor, at: int) -> Tensor:
+    """What an ExpandDims makes of another tensor."""
+    shape = (*x.shape[:at], 1, *x.shape[at:])
+    return Tensor(replace(expand, inputs=[x, *expand.inputs[1:]], shapes=[shape]))
+
+
+@pattern("StridedSlice")
+def strides(node: Node, graph: Graph) -> bool:
+    """Every n-th place of a convolution with stride 1: the convolution has the stride."""
+    made = node.inputs[0].node
+    if made.op not in FORWARD or made.attrs["padding"] not in ("VALID", "EXPLICIT"):
+        return False
+    found = cuts(node, graph)
+    if found is None or not graph.read_only_by(node.inputs[0], node) or len(made.inputs) > 2:
+        return False
+    last = channel_axis(made)
+    steps = [c.step for c in found]
+    whole = all(c.start == 0 and not c.removed and not c.new for c in found)
+    reach = all(c.stop > c.size - c.step for c in found)
+    if not whole or not reach or max(steps) == 1 or min(steps) < 1 or steps[0] * steps[last] != 1:
+        return False
+    if set(made.attrs["strides"]) != {1}:
+        return False
+    node.op, node.attrs, node.inputs = made.op, made.attrs, made.inputs
+    node.attrs["strides"] = steps
+    return True
+
+
+@pattern("StridedSlice", order=2)
+def cropping(node: Node, graph: Graph) -> bool:
+    """A cut of H and W behind a transposed convolution."""
+    made = node.inputs[0].node
+    found = cuts(node, graph)
+    if made.op not in BACKWARD or found is None or not graph.read_only_by(node.inputs[0], node):
+        return False
+    if any(c.step != 1 or c.removed or c.new for c in found):
+        return False
+    sides = [(c.start, c.size - c.stop) for c in found]
+    if any(sides[0]) or any(sides[channel_axis(made)]):
+        return False
+    old = made.attrs.get("crops") or [(0, 0)] * len(sides)
+    node.op, node.attrs, node.inputs = made.op, made.attrs, made.inputs
+    node.attrs["crops"] = [(a + c, b + d) for (a, b), (c, d) in zip(old, sides, strict=True)]
     return True
 
 
@@ -34,9 +175,11 @@ def bias(node: Node, graph: Graph) -> bool:
         node.inputs.reverse()
     source, term = node.inputs[0], node.inputs[1]
     made = source.node
-    if made.op not in ("Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul"):
+    if made.op not in (*FORWARD, *BACKWARD, "MatMul"):
         return False
-    if len(made.inputs) > 2 or not graph.is_constant(term) or graph.is_constant(source):
+    if len(made.inputs) > (3 if made.op in BACKWARD else 2):
+        return False
+    if not graph.is_constant(term) or graph.is_constant(source):
         return False
     if not _of_channels(made, source, term) or not graph.read_only_by(source, node):
         return False

@@ -1,0 +1,123 @@
+"""Blobs whose numbers along one axis are weighted sums, or a choice, of what they were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+
+import numpy as np
+
+from tf2caffe.site import Site, Value
+from tfcaffe.layout import Layout
+
+_PIECES = 16  # slices that are joined again; more are more work than a product
+
+
+def spread(site: Site, x: Value, dimensions: Sequence[int]) -> Value:
+    """The tensor with each of these dimensions on an axis of its own."""
+    alone = all(len(axis) == 1 for axis in x.layout.axes)
+    if alone and all(x.axis_of(d) is not None for d in dimensions):
+        return x
+    return site.to(x, x.plain())
+
+
+def resized(x: Value, shape: Sequence[int]) -> Layout:
+    """The layout of x, each of whose axes is one factor, with other sizes."""
+    return Layout(tuple((size,) for size in shape), x.layout.dims)
+
+
+def applied(site: Site, x: Value, matrices: Mapping[int, np.ndarray], hint: str) -> Value:
+    """x times a matrix (old size x new size) along each of some axes of the blob."""
+    for axis in sorted(matrices, reverse=True):
+        x = _applied(site, x, axis, np.asarray(matrices[axis], np.float32), hint)
+    return x
+
+
+def _applied(site: Site, x: Value, axis: int, matrix: np.ndarray, hint: str) -> Value:
+    new = matrix.shape[1]
+    shape = (*x.shape[:axis], new, *x.shape[axis + 1 :])
+    before, old, after = prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :])
+    plain = Value(x.blob, Layout.caffe(x.shape))
+    if after == 1:
+        first = axis
+        if axis > 1 and not site.dialect.allows("InnerProduct", axis=axis):
+            plain, first = site.reshape(plain, (before, old)), 1
+        top = site.layer(
+            "InnerProduct",
+            plain,
+            caffe={"weights": matrix.T},
+            hint=hint,
+            num_output=new,
+            axis=first,
+            bias_term=False,
+        )
+    else:
+        if axis != 1:
+            plain = site.reshape(plain, (before, old, 1, after))
+        ones = (1,) * (len(plain.shape) - 2)
+        top = site.layer(
+            "Convolution",
+            plain,
+            caffe={"weights": matrix.T.reshape(*matrix.T.shape, *ones)},
+            hint=hint,
+            num_output=new,
+            kernel_size=1,
+            bias_term=False,
+        )
+    made = Value(top, Layout.caffe(top.shape))
+    if top.shape != shape:
+        made = site.reshape(made, shape)
+    return Value(made.blob, resized(x, shape))
+
+
+def chosen(site: Site, x: Value, axis: int, index: np.ndarray, hint: str) -> Value:
+    """The rows of a blob's axis that `index` names, in its order."""
+    size = x.shape[axis]
+    if np.array_equal(index, np.arange(size)):
+        return x
+    ends = np.flatnonzero(np.diff(index) != 1) + 1
+    runs = [(int(run[0]), int(run[-1]) + 1) for run in np.split(index, ends)]
+    points = sorted({point for run in runs for point in run})
+    if axis > 1 and points[0] == 0 and points[-1] == size and len(points) <= _PIECES:
+        return _joined(site, x, axis, runs, points, hint)
+    return applied(site, x, {axis: np.eye(size, dtype=np.float32)[:, index]}, hint)
+
+
+def _joined(
+    site: Site,
+    x: Value,
+    axis: int,
+    runs: Sequence[tuple[int, int]],
+    points: Sequence[int],
+    hint: str,
+) -> Value:
+    """Slices that take part of the axis each, put together anew; every slice is used."""
+    plain = Value(x.blob, Layout.caffe(x.shape))
+    blobs = site.layers(
+        "Slice",
+        plain,
+        hint=f"{hint}_slice",
+        tops=len(points) - 1,
+        axis=axis,
+        slice_point=list(points[1:-1]),
+    )
+    parts = [Value(blob, Layout.caffe(blob.shape)) for blob in blobs]
+    order = [i for a, b in runs for i, p in enumerate(points[:-1]) if a <= p < b]
+    top = site.layer("Concat", *[parts[i] for i in order], hint=hint, axis=axis)
+    return Value(top, resized(x, top.shape))
+
+
+def scaled_map(site: Site, x: Value, factors: np.ndarray, hint: str) -> Value:
+    """x times a number for each place in the last axes of the blob, which fixes their sizes."""
+    site.builder.fixed.append(site.node.origin)
+    count = factors.ndim
+    axis = len(x.shape) - count
+    flat = Value(x.blob, Layout.caffe(x.shape))
+    if not site.dialect.allows("Scale", axis=axis, num_axes=count):
+        flat = site.reshape(flat, (prod(x.shape[:axis]), factors.size))
+        factors, axis, count = factors.reshape(-1), 1, 1
+    top = site.layer("Scale", flat, caffe={"gamma": factors}, hint=hint, axis=axis, num_axes=count)
+    made = Value(top, Layout.caffe(top.shape))
+    if top.shape != x.shape:
+        made = site.reshape(made, x.shape)
+    return site.like(made.blob, x)

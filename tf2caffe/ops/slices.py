@@ -1,0 +1,111 @@
+"""StridedSlice and Slice: parts of a blob along any of its axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from tf2caffe import axes, windows
+from tf2caffe.graph import Tensor
+from tf2caffe.linear import chosen, spread
+from tf2caffe.ops import op
+from tf2caffe.ops.padding import one_hot, padded
+from tf2caffe.site import Site, Value
+from tf2caffe.slices import Cut, cuts
+from tfcaffe.layout import Layout
+
+_LARGEST = 16  # a kernel that cuts both axes at once; larger ones cut one after the other
+
+
+@op("StridedSlice", "Slice")
+def part(site: Site) -> Value:
+    """Depthwise convolutions that move numbers cut H and W; a Slice, if all its parts are used.
+
+    Any other choice is a product with a one-hot matrix.
+    """
+    found = cuts(site.node, site.graph)
+    if found is None:
+        raise site.refusal("where it cuts depends on the net's inputs; say it in numbers")
+    x = site.value(0)
+    old = [cut for cut in found if not cut.new]
+    varied = [d for d, cut in enumerate(old) if not cut.whole]
+    if varied:
+        x = _cut(site, x, old, varied)
+    shape = Tensor(site.node).shape
+    layout = axes.reshaped(x.layout, shape)
+    if layout is None:
+        raise site.refusal("its dimensions cannot be told apart; keep them with tf.reshape")
+    return Value(x.blob, layout)
+
+
+def _cut(site: Site, x: Value, old: Sequence[Cut], varied: Sequence[int]) -> Value:
+    x = spread(site, x, varied)
+    by_axis = {int(x.axis_of(d) or 0): old[d] for d in varied}
+    if 0 in by_axis:
+        raise site.refusal("cuts the batch, which Caffe's layers never change; cut other axes")
+    if len(by_axis) == 1 and (shared := _sliced(site, x, *by_axis.popitem())) is not None:
+        return shared
+    by_axis = {int(x.axis_of(d) or 0): old[d] for d in varied}
+    if 1 in by_axis:
+        x = chosen(site, x, 1, by_axis.pop(1).index, hint="slice")
+    if any(cut.step < 0 for cut in by_axis.values()):
+        for axis, cut in by_axis.items():
+            x = chosen(site, x, axis, cut.index, hint="slice")
+        return x
+    return _windows(site, x, by_axis)
+
+
+def _windows(site: Site, x: Value, by_axis: dict[int, Cut]) -> Value:
+    """Cuts of the spatial axes."""
+    if all(cut.step == 1 for cut in by_axis.values()):
+        sides = {axis: (-cut.start, cut.stop - cut.size) for axis, cut in by_axis.items()}
+        together = prod(1 - sum(pair) for pair in sides.values()) <= _LARGEST
+        for some in [sides] if together else [{axis: pair} for axis, pair in sides.items()]:
+            x = padded(site, x, [some.get(a, (0, 0)) for a in range(2, len(x.shape))])
+        return x
+    kernel, at, stride = [], [], []
+    for axis in range(2, len(x.shape)):
+        size = x.shape[axis]
+        cut = by_axis.get(axis, Cut(size, 0, size))
+        count = len(cut.index)
+        first = int(cut.index[0])
+        kernel.append(max(first + 1, size - count * cut.step + 1))
+        at.append(first)
+        stride.append(cut.step)
+    fields = windows.fields(kernel=kernel, stride=stride)
+    return one_hot(site, x, kernel, at, "slice", **fields)
+
+
+def _sliced(site: Site, x: Value, axis: int, cut: Cut) -> Value | None:
+    """One top of a Slice, where other nodes use all the other parts of the blob."""
+    if cut.step != 1:
+        return None
+    others = [cuts(node, site.graph) for node in site.builder.readers.get(site.node.inputs[0], [])]
+    ranges = {(cut.start, cut.stop)}
+    for found in others:
+        kept = [c for c in found or [] if not c.new and not c.whole]
+        if len(kept) == 1 and kept[0].step == 1:
+            same = [c for c in found or [] if not c.new].index(kept[0])
+            if x.axis_of(same) == axis:
+                ranges.add((kept[0].start, kept[0].stop))
+    ordered = sorted(ranges)
+    ends = [0, *(stop for _, stop in ordered)]
+    if [start for start, _ in ordered] != ends[:-1] or ends[-1] != cut.size:
+        return None
+    number = ordered.index((cut.start, cut.stop))
+    for layer in site.builder.layers:
+        if layer.type == "Slice" and layer.bottoms == [x.blob]:
+            options = layer.message.slice_param
+            if options.axis == axis and list(options.slice_point) == ends[1:-1]:
+                blob = layer.tops[number]
+                break
+    else:
+        blob = site.layers(
+            "Slice",
+            Value(x.blob, Layout.caffe(x.shape)),
+            hint="slice",
+            tops=len(ordered),
+            axis=axis,
+            slice_point=ends[1:-1],
+        )[number]
+    return Value(blob, Layout(tuple((s,) for s in blob.shape), x.layout.dims))

@@ -1,0 +1,94 @@
+"""Paddings before poolings."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tf2caffe.graph import Graph, Node, Tensor
+from tf2caffe.patterns import pattern
+from tf2caffe.patterns.convolution import channel_axis, take_pads
+
+_LOWEST = -3.4e38  # what is below it is as good as no number
+_NEVER_NEGATIVE = {
+    "Relu",
+    "Relu6",
+    "Sigmoid",
+    "Softmax",
+    "Square",
+    "Abs",
+    "Exp",
+    "Softplus",
+    "Sqrt",
+}
+_OF_NEVER_NEGATIVE = {  # with such inputs alone
+    *("MaxPool", "AvgPool", "ConcatV2", "AddV2", "Add", "AddN", "Mul", "Maximum", "Minimum"),
+    *("Mean", "Max", "Min", "Sum", "Reshape", "Transpose", "Squeeze", "ExpandDims"),
+    *("Pad", "PadV2", "StridedSlice", "Slice"),
+}
+
+
+@pattern("MaxPool", order=-1)
+def maximum(node: Node, graph: Graph) -> bool:
+    """A Pad before MaxPool, where the pooling's own pads, which are no numbers at all, do the same.
+
+    So do zeros around numbers that are never negative: in each window lies one of these.
+    """
+    if node.attrs["padding"] not in ("VALID", "EXPLICIT"):
+        return False
+    source = node.inputs[0].node
+    if source.op == "ExpandDims":
+        source = source.inputs[0].node
+    if source.op not in ("Pad", "PadV2"):
+        return False
+    lowest = 0.0 if never_negative(source.inputs[0], graph) else _LOWEST
+    return _within_windows(node, source, graph) and take_pads(node, graph, lowest)
+
+
+@pattern("AvgPool", order=-1)
+def average(node: Node, graph: Graph) -> bool:
+    """A Pad with zeros, or a cut, before AvgPool: the zeros count."""
+    if node.attrs["padding"] not in ("VALID", "EXPLICIT") or not take_pads(node, graph, 0.0):
+        return False
+    node.attrs["counts_pads"] = True
+    return True
+
+
+def _within_windows(node: Node, pad: Node, graph: Graph) -> bool:
+    """Whether no window of a pooling can lie in its pads alone."""
+    if not graph.is_constant(pad.inputs[1]):
+        return False
+    pads = np.asarray(graph.constant(pad.inputs[1]))
+    kernel = [int(k) for k in node.attrs["ksize"]]
+    last = channel_axis(node)
+    sides = [max(int(n) for n in pair) for d, pair in enumerate(pads) if d]
+    widths = [k for d, k in enumerate(kernel) if d and d != last]
+    if len(pads) < len(kernel):  # the kernel's size along a dimension that is added is 1
+        return max(sides) < max(widths)
+    sides = [max(int(n) for n in pair) for d, pair in enumerate(pads) if d and d != last]
+    return all(side < width for side, width in zip(sides, widths, strict=True))
+
+
+def never_negative(tensor: Tensor, graph: Graph) -> bool:
+    """Whether a tensor is proven to have no number below 0, whatever the net is fed."""
+    seen: set[Tensor] = set()
+    stack = [tensor]
+    while stack:
+        top = stack.pop()
+        if top in seen:
+            continue
+        seen.add(top)
+        node = top.node
+        if graph.is_constant(top):
+            if "float" not in top.dtype or bool(np.all(graph.constant(top) >= 0)):
+                continue
+            return False
+        if node.op in _NEVER_NEGATIVE:
+            continue
+        if node.op == "Maximum" and any((graph.number(t) or -1.0) >= 0 for t in node.inputs):
+            continue
+        if node.op == "Mul" and node.inputs[0] == node.inputs[1]:
+            continue
+        if node.op not in _OF_NEVER_NEGATIVE:
+            return False
+        stack += [t for t in node.inputs if "float" in t.dtype]
+    return True
