@@ -154,3 +154,50 @@ def _renumbered(
             factor += 1
         axes.append(tuple(sizes))
     return Layout(tuple(axes), tuple(tuple(number[p] for p in group) for group in groups))
+
+
+def isolated(have: Layout, dimension: int) -> Layout | None:
+    """The same memory with an axis for one dimension alone; None if its factors lie apart."""
+    sizes = have.factors
+    own = [i for i in have.dims[dimension] if sizes[i] != 1]
+    if not own or own != [i for i in range(own[0], own[-1] + 1) if sizes[i] != 1]:
+        return None
+    groups: list[list[int]] = []
+    start = 0
+    for axis in have.axes:
+        numbers = range(start, start + len(axis))
+        start += len(axis)
+        before, after = ([i for i in numbers if i < own[0]], [i for i in numbers if i > own[-1]])
+        groups += [before] if before or not axis else []
+        groups += [list(range(own[0], own[-1] + 1))] if own[0] in numbers else []
+        groups += [after] if after else []
+    return Layout(tuple(tuple(sizes[i] for i in group) for group in groups), have.dims)
+
+
+def inserted(have: Layout, dimension: int) -> Layout | None:
+    """The same memory with an axis of size 1 for a dimension that has none.
+
+    It comes to lie before the next dimension's axis; None if that has no axis of its own.
+    """
+    behind = [i for dim in have.dims[dimension + 1 :] for i in dim if have.factors[i] != 1]
+    starts = [sum(len(axis) for axis in have.axes[:a]) for a in range(len(have.axes))]
+    if not behind or behind[0] not in starts:
+        return None
+    new = behind[0]
+    at = len(starts) - 1 - starts[::-1].index(new)
+    dims = [[i + (i >= new) for i in dim] for dim in have.dims]
+    dims[dimension] = [new, *dims[dimension]]
+    return Layout((*have.axes[:at], (1,), *have.axes[at:]), tuple(tuple(dim) for dim in dims))
+
+
+def resized(have: Layout, axis: int, dimension: int, size: int) -> Layout:
+    """The layout after a change of an axis that holds this dimension alone."""
+    start = sum(len(a) for a in have.axes[:axis])
+    gone = range(start + 1, start + len(have.axes[axis]))
+    axes = (*have.axes[:axis], (size,), *have.axes[axis + 1 :])
+    dims = []
+    for d, dim in enumerate(have.dims):
+        kept = [i for i in dim if i not in gone and (d == dimension or i != start)]
+        kept += [start] if d == dimension and start not in kept else []
+        dims.append(tuple(i - len(gone) if i >= gone.stop else i for i in kept))
+    return Layout(axes, tuple(dims))

@@ -68,7 +68,7 @@ def build(name: str, graph: Graph, options: Options) -> Network:
         if tensor not in builder.values:
             raise UnsupportedError(f"output {title!r}: is constant, it depends on no input")
     outputs = [builder.values[t].blob for t in graph.outputs.values()]
-    layers = tidy(builder.layers, outputs)
+    layers = tidy(builder.layers, outputs, builder.dialect.has("Silence"))
     builder.notes += _portability(builder.dialect, layers)
     _check_names(builder.dialect, layers)
     return Network(

@@ -13,9 +13,17 @@ from tfcaffe.names import unescape
 _NOT_IN_PLACE = frozenset({"Eltwise", "MVN", "Softmax"})  # right in Caffe, not with every reader
 
 
-def tidy(layers: Sequence[NewLayer], outputs: Iterable[Blob]) -> list[NewLayer]:
-    """The layers that outputs need, named, in place where that is right for every reader."""
-    kept = _merge_powers(_needed(layers, outputs), outputs)
+def tidy(
+    layers: Sequence[NewLayer], outputs: Iterable[Blob], silence: bool = True
+) -> list[NewLayer]:
+    """The layers that outputs need, named, in place where that is right for every reader.
+
+    Args:
+        silence: whether tops that nobody reads go into a Silence, so that they are no outputs.
+    """
+    kept = _merge_powers(_merge_reshapes(_needed(layers, outputs), outputs), outputs)
+    if silence:
+        kept = _silenced(kept, outputs)
     _in_place(kept, outputs)
     _name(kept)
     return kept
@@ -38,6 +46,23 @@ def readers(layers: Iterable[NewLayer]) -> dict[Blob, list[NewLayer]]:
         for blob in layer.bottoms:
             found.setdefault(blob, []).append(layer)
     return found
+
+
+def _merge_reshapes(layers: list[NewLayer], outputs: Iterable[Blob]) -> list[NewLayer]:
+    """Of two Reshapes in a row the second is enough."""
+    fixed, read = set(outputs), readers(layers)
+    gone = set()
+    for layer in layers:
+        before = layer.bottoms[0].maker if layer.type == "Reshape" else None
+        if before is None or before.type != "Reshape" or before.tops[0] in fixed:
+            continue
+        if len(read[before.tops[0]]) == 1:
+            gone.add(before)
+            (source,) = layer.bottoms = before.bottoms
+            read[source] = [layer if reader is before else reader for reader in read[source]]
+            first = layer.tops[0].shape[0]
+            layer.message.reshape_param.shape.dim[0] = 0 if source.shape[0] == first else -1
+    return [layer for layer in layers if layer not in gone]
 
 
 def _merge_powers(layers: list[NewLayer], outputs: Iterable[Blob]) -> list[NewLayer]:
@@ -71,6 +96,19 @@ def _merge_powers(layers: list[NewLayer], outputs: Iterable[Blob]) -> list[NewLa
             ]
             before = layer.bottoms[0].maker
     return [layer for layer in layers if layer not in gone]
+
+
+def _silenced(layers: Iterable[NewLayer], outputs: Iterable[Blob]) -> list[NewLayer]:
+    used = {*readers(layers), *outputs}
+    found = []
+    for layer in layers:
+        found.append(layer)
+        unread = [top for top in layer.tops if top not in used and layer.type != "Input"]
+        if unread:
+            message = type(layer.message)()
+            message.type = "Silence"
+            found.append(NewLayer("Silence", message, unread, [], [], layer.origin, "unused"))
+    return found
 
 
 def _in_place(layers: Sequence[NewLayer], outputs: Iterable[Blob]) -> None:
@@ -124,7 +162,8 @@ def _name(layers: Sequence[NewLayer]) -> None:
 
 def _main(group: Sequence[NewLayer]) -> NewLayer:
     """The first layer with weights of the network's own; where none has, the last."""
-    return next((layer for layer in group if layer.learned), group[-1])
+    made = [layer for layer in group if layer.tops]
+    return next((layer for layer in made if layer.learned), made[-1])
 
 
 def _plain(name: str) -> str:

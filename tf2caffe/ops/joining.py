@@ -1,0 +1,117 @@
+"""Values joined along a dimension, taken apart, and repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tf2caffe import axes
+from tf2caffe.along import alone, changed, operand, together
+from tf2caffe.graph import Tensor
+from tf2caffe.ops import op
+from tf2caffe.site import Site, Value
+from tfcaffe.layout import Layout
+
+_COPIES = 4  # as many bottoms of a Concat, which more programs read right than Tile
+
+
+@op("ConcatV2", "Concat")
+def concat(site: Site) -> Value:
+    """Concat, on the axis of the blob that holds the dimension."""
+    inputs = list(range(len(site.node.inputs)))
+    at = inputs.pop(0 if site.node.op == "Concat" else -1)
+    values = [operand(site, i) for i in inputs if 0 not in site.node.inputs[i].shape]
+    return _joined(site, values, int(site.constant(at)))
+
+
+@op("Pack")
+def stack(site: Site) -> Value:
+    """Concat along a new dimension."""
+    rank = len(site.node.inputs[0].shape) + 1
+    dimension = int(site.attrs["axis"]) % rank
+    values = []
+    for i in range(len(site.node.inputs)):
+        x = operand(site, i)
+        dims = (*x.layout.dims[:dimension], (), *x.layout.dims[dimension:])
+        values.append(Value(x.blob, Layout(x.layout.axes, dims)))
+    return _joined(site, values, dimension)
+
+
+def _joined(site: Site, values: Sequence[Value], dimension: int) -> Value:
+    dimension %= len(values[0].tf_shape)
+    if len(values) == 1:
+        return values[0]
+    found, axis = together(site, values, dimension)
+    top = site.layer("Concat", *found, hint="concat", axis=axis)
+    return Value(top, changed(found[0], axis, dimension, top.shape[axis]))
+
+
+@op("Split")
+def split(site: Site) -> list[Value]:
+    """Equal parts; the first input says along which dimension."""
+    count = int(site.attrs["num_split"])
+    x = site.value(1)
+    dimension = int(site.constant(0)) % len(x.tf_shape)
+    return _parts(site, x, dimension, [x.tf_shape[dimension] // count] * count)
+
+
+@op("SplitV")
+def split_by_sizes(site: Site) -> list[Value]:
+    """Parts of given sizes, of which one may be -1."""
+    x = site.value(0)
+    dimension = int(site.constant(2)) % len(x.tf_shape)
+    sizes = [int(size) for size in site.constant(1).reshape(-1)]
+    rest = x.tf_shape[dimension] - sum(size for size in sizes if size >= 0)
+    return _parts(site, x, dimension, [rest if size < 0 else size for size in sizes])
+
+
+@op("Unpack")
+def unstack(site: Site) -> list[Value]:
+    """Parts of size 1, without that dimension."""
+    x = site.value(0)
+    dimension = int(site.attrs["axis"]) % len(x.tf_shape)
+    parts = _parts(site, x, dimension, [1] * x.tf_shape[dimension])
+    found = []
+    for part in parts:
+        layout = axes.reshaped(part.layout, Tensor(site.node).shape)
+        assert layout is not None  # a dimension of size 1 holds no factor
+        found.append(Value(part.blob, layout))
+    return found
+
+
+def _parts(site: Site, x: Value, dimension: int, sizes: Sequence[int]) -> list[Value]:
+    """A Slice."""
+    if len(sizes) == 1:
+        return [x]
+    if 0 in sizes:
+        raise site.refusal(f"one of its parts {list(sizes)} is empty, which no blob can be")
+    x, axis = alone(site, x, dimension)
+    points = [sum(sizes[:i]) for i in range(1, len(sizes))]
+    blobs = site.layers(
+        "Slice",
+        Value(x.blob, Layout.caffe(x.shape)),
+        hint="slice",
+        tops=len(sizes),
+        axis=axis,
+        slice_point=points,
+    )
+    return [
+        Value(blob, changed(x, axis, dimension, size))
+        for blob, size in zip(blobs, sizes, strict=True)
+    ]
+
+
+@op("Tile")
+def tile(site: Site) -> Value:
+    """Tile, or for few copies a Concat of the same blob."""
+    x = site.value(0)
+    for dimension, count in enumerate(int(n) for n in site.constant(1).reshape(-1)):
+        if count == 1:
+            continue
+        x, axis = alone(site, x, dimension)
+        plain = Value(x.blob, Layout.caffe(x.shape))
+        if count <= _COPIES or not site.dialect.has("Tile"):
+            top = site.layer("Concat", *[plain] * count, hint="tile", axis=axis)
+        else:
+            top = site.layer("Tile", plain, hint="tile", axis=axis, tiles=count)
+        x = Value(top, changed(x, axis, dimension, top.shape[axis]))
+    return x
