@@ -104,6 +104,7 @@ class Graph:
         outputs: what is asked for, by name, in order.
         values: numbers of leaves (variables, large constants) by node.
         evaluate: gives the numbers of a tensor that depends on no input.
+        kept: what must live as long as the graph does.
         volatile: nodes that are never constant, whatever they read (random numbers, state).
         nodes: all nodes by name.
         marks: the tensors that users know by other names, to compare them: (Keras layer, output).
@@ -117,6 +118,7 @@ class Graph:
     marks: dict[tuple[str, int], Tensor] = field(default_factory=dict)
     nodes: Mapping[str, Node] = field(default_factory=dict)
     volatile: Collection[Node] = ()
+    kept: Any = None
     _known: dict[Tensor, bool] = field(default_factory=dict)
     _small: dict[Tensor, Array] = field(default_factory=dict)
     _readers: dict[Tensor, list[Node]] | None = None
@@ -136,6 +138,13 @@ class Graph:
         node = Node(name, "Const", [], {}, [array.shape], [array.dtype.name])
         self.values[node] = lambda: array
         return Tensor(node)
+
+    def settle(self, node: Node, numbers: Read) -> None:
+        """What a node gives does not depend on what it reads: it is a leaf from now on."""
+        self.values[node] = numbers
+        node.op, node.inputs = "Const", []
+        self._known.clear()
+        self._readers = None
 
     def is_constant(self, tensor: Tensor) -> bool:
         """Whether it depends on no input."""

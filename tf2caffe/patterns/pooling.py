@@ -31,17 +31,23 @@ _OF_NEVER_NEGATIVE = {  # with such inputs alone
 def maximum(node: Node, graph: Graph) -> bool:
     """A Pad before MaxPool, where the pooling's own pads, which are no numbers at all, do the same.
 
-    So do zeros around numbers that are never negative: in each window lies one of these.
+    So do zeros around numbers that are never negative: in each window lies one of these. A cut,
+    too.
     """
     if node.attrs["padding"] not in ("VALID", "EXPLICIT"):
         return False
     source = node.inputs[0].node
     if source.op == "ExpandDims":
         source = source.inputs[0].node
+    if source.op in ("StridedSlice", "Slice"):
+        return take_pads(node, graph, _LOWEST)
     if source.op not in ("Pad", "PadV2"):
         return False
-    lowest = 0.0 if never_negative(source.inputs[0], graph) else _LOWEST
-    return _within_windows(node, source, graph) and take_pads(node, graph, lowest)
+    if not _within_windows(node, source, graph):
+        return False
+    if take_pads(node, graph, _LOWEST):
+        return True
+    return never_negative(source.inputs[0], graph) and take_pads(node, graph, 0.0)
 
 
 @pattern("AvgPool", order=-1)

@@ -1,0 +1,194 @@
+"""`make roundtrips`: nets from Caffe to Keras and back, and from Keras to Caffe and back.
+
+    python tests/round_trip_sweep.py [--again] [--only TEXT]
+
+Every prototxt of the corpus that stock Caffe loads, with random weights, and its trained models:
+what comes back must have the same layers with the same numbers (`round_trips.py` says what is not
+compared), and give the same outputs in real Caffe. Nets of keras.applications must come back as a
+Keras model with the same weights, layer by layer, and the same outputs.
+Results go to `out/roundtrips.jsonl` as they come; the table is written to `out/roundtrips.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+from corpus_sweep import OUT, TRAINED, corpus, items
+from sweeping import sweep
+
+RESULTS, TABLE = OUT / "roundtrips.jsonl", OUT / "roundtrips.md"
+LIMIT = 1e-5  # of the outputs' scale
+SEED = 1
+APPLICATIONS = (
+    *("MobileNet@96", "MobileNetV2@96", "MobileNetV3Small@96", "ResNet50@97", "ResNet50V2@64"),
+    *("DenseNet121@64", "EfficientNetB0@64", "InceptionV3@97", "VGG16@64", "Xception@97"),
+)
+_LISTED = 5
+
+
+def cases(root: Path) -> list[str]:
+    """All nets: paths within the corpus, and models with their sizes."""
+    found = [path for kind, path in items(root) if kind != "OpenCV's layer test"]
+    return [*found, *APPLICATIONS] if root.is_dir() else list(APPLICATIONS)
+
+
+def one(name: str, folder: Path) -> dict[str, Any]:
+    """The figures of one net."""
+    from tfcaffe.errors import ConversionError
+    from tfcaffe.quiet import quiet_tensorflow
+
+    quiet_tensorflow()
+    try:
+        return _of_caffe(corpus() / name, folder) if "/" in name else _of_keras(name, folder)
+    except ConversionError as error:
+        return {"status": "refused", "reason": str(error)}
+
+
+def _of_caffe(net: Path, folder: Path) -> dict[str, Any]:
+    import random_weights
+    from round_trips import differences, returned, said
+    from tfcaffe.errors import ConversionError
+    from tfcaffe.load import load_net, load_weights
+    from tfcaffe.plan import make_plan
+
+    batch: int | None = 1
+    try:
+        plan = make_plan(load_net(net), batch=batch)
+    except ConversionError:  # reshapes to a batch of its own
+        batch = None
+        plan = make_plan(load_net(net))
+    weights = folder / "random.caffemodel"
+    if net.parent.name in TRAINED:
+        weights = net.parent / TRAINED[net.parent.name][1]
+    else:
+        random_weights.write(plan, random_weights.random_blobs(plan, SEED), weights)
+    text, model = returned(net, weights, folder, batch=batch)
+    before = said(plan, load_weights(weights))
+    after = said(make_plan(load_net(text), batch=batch), load_weights(model))
+    found = differences(before, after)
+    return {
+        "status": "different" if found else "same",
+        "layers": len(before),
+        "numbers": sum(array.size for layer in before.values() for array in layer.numbers.values()),
+        "output": _in_caffe(plan, (net, weights), (text, model)),
+        "differences": found[:_LISTED],
+        "count": len(found),
+    }
+
+
+def _in_caffe(plan: Any, one: tuple[Path, Path], two: tuple[Path, Path]) -> float | None:
+    """The largest difference of an output in real Caffe, both nets on the same input."""
+    import numpy as np
+
+    from tfcaffe.oracle.pycaffe import Caffe
+
+    rng = np.random.default_rng(SEED)
+    fed = {
+        top: rng.standard_normal([size or 1 for size in layout.shape]).astype(np.float32)
+        for entry in plan.layers
+        if entry.family.source
+        for top, layout in zip(entry.layer.tops, entry.tops, strict=True)
+    }
+    names = [(plan.layers[ref.layer].layer.name, blob) for blob, ref in plan.net.outputs]
+    with Caffe() as caffe:
+        runs = [caffe.run(net, weights, _known(net, fed)) for net, weights in (one, two)]
+    found = []
+    for layer, blob in names:
+        arrays = [_last(run, layer, blob) for run in runs]
+        if arrays[0] is not None and arrays[1] is not None:
+            scale = float(np.abs(arrays[0]).max()) or 1.0
+            found.append(float(np.abs(arrays[0] - arrays[1]).max()) / scale)
+    return max(found, default=None)
+
+
+def _known(net: Path, fed: dict[str, Any]) -> dict[str, Any]:
+    from tfcaffe.load import load_net
+
+    tops = {top for layer in load_net(net).layers for top in layer.tops}
+    return {name: array for name, array in fed.items() if name in tops}
+
+
+def _last(run: Any, layer: str, blob: str) -> Any:
+    """The array that a layer made; of a net that came back, blobs are called as their layers."""
+    for made in reversed(run.layers):
+        if made.name == layer:
+            return made.arrays[made.tops.index(blob) if blob in made.tops else 0]
+    return None
+
+
+def _of_keras(name: str, folder: Path) -> dict[str, Any]:
+    import numpy as np
+
+    import caffe2tf
+    import tf2caffe
+    from round_trips import weight_differences
+    from zoo_sweep import images, prepared
+
+    kind, _, size = name.partition("@")
+    model = prepared(kind, int(size))
+    tf2caffe.convert(model, folder / "net", overwrite=True)
+    again = caffe2tf.load(folder / "net.prototxt", folder / "net.caffemodel")
+    found, enlarged = weight_differences(model, again)
+    x = images(int(size), 1)
+    wanted, got = (np.asarray(m(x, training=False)) for m in (model, again))
+    worst = float(np.abs(wanted - got.reshape(wanted.shape)).max() / np.abs(wanted).max())
+    return {
+        "status": "different" if found or worst > LIMIT else "same",
+        "layers": sum(bool(layer.weights) for layer in model._flatten_layers()),
+        "numbers": int(sum(np.prod(v.shape) for v in model.variables)),
+        "output": worst,
+        "enlarged": enlarged,
+        "differences": found[:_LISTED],
+        "count": len(found),
+    }
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """The results for people."""
+    lines = ["| net | result | layers | numbers | outputs | what differs |", "|---|---|---|---|---|---|"]
+    for r in results:
+        if "layers" not in r:
+            reason = str(r.get("reason", "")).replace("\n", " ")
+            lines.append(f"| {r['name']} | {r['status']} | | | | {reason} |")
+            continue
+        output = "–" if r["output"] is None else f"{r['output']:.1e}"
+        what = "; ".join(r["differences"])
+        if r["count"] > len(r["differences"]):
+            what += f"; and {r['count'] - len(r['differences'])} more"
+        if r.get("enlarged"):
+            what += f" ({r['enlarged']} kernels with rows of zeros more)"
+        cells = [r["name"], r["status"], str(r["layers"]), str(r["numbers"]), output, what]
+        lines.append(f"| {' | '.join(cells)} |")
+    same = sum(r["status"] == "same" for r in results)
+    lines += ["", f"{same} of {len(results)} nets come back as they were."]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Sweep, or one net where `--one` names it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--again", action="store_true", help="forget earlier results")
+    parser.add_argument("--only", default="", metavar="TEXT", help="nets with this in their name")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        with tempfile.TemporaryDirectory() as folder:
+            print(json.dumps(one(options.one, Path(folder))))
+        return
+    wanted = [case for case in cases(corpus()) if options.only in case]
+    results = sweep(__file__, RESULTS, wanted, again=options.again)
+    TABLE.write_text(table(results), encoding="utf-8")
+    print(f"wrote {TABLE}")
+
+
+if __name__ == "__main__":
+    main()

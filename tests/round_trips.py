@@ -1,0 +1,196 @@
+"""Two Caffe nets, one made from the other by way of Keras: what is not the same in them.
+
+Not compared, since a net for inference needs none of it: Split, Silence and Dropout (a Caffe net
+that is written has none), which kind of data layer feeds the net, a Flatten whose only readers are
+InnerProducts (they flatten by themselves), and the name of a Scale behind a BatchNorm, with which
+it is one layer in Keras. A BatchNorm without a Scale gets none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from caffe2tf.merge import batch_norm_scales
+from tfcaffe.bind import bind
+from tfcaffe.infer import PlannedLayer
+from tfcaffe.net import Ref
+from tfcaffe.plan import Plan
+
+_PASSED = frozenset({"Dropout", "Split"})
+_SHAPES = frozenset({"Reshape", "Flatten"})
+_AXIS = ("axis", "concat_dim", "slice_dim")
+
+
+@dataclass(frozen=True)
+class Said:
+    """One layer: all that must be the same.
+
+    Args:
+        bottoms: layers and number of the top, whatever the blobs are called.
+        facts: what its fields mean for these shapes.
+    """
+
+    kind: str
+    bottoms: Sequence[tuple[str, int]]
+    facts: Mapping[str, Any]
+    numbers: Mapping[str, np.ndarray]
+
+    def differences(self, other: Said) -> Iterator[str]:
+        """What is not the same, in words."""
+        if self.kind != other.kind:
+            yield f"is {other.kind}, was {self.kind}"
+            return
+        if list(self.bottoms) != list(other.bottoms):
+            yield f"reads {other.bottoms}, read {self.bottoms}"
+        for fact in sorted({*self.facts, *other.facts}):
+            one, two = self.facts.get(fact), other.facts.get(fact)
+            if one != two:
+                yield f"{fact} is {two}, was {one}"
+        for role in sorted({*self.numbers, *other.numbers}):
+            one, two = self.numbers.get(role), other.numbers.get(role)
+            if one is None or two is None or one.shape != two.shape or not np.array_equal(one, two):
+                yield f"{role} has other numbers"
+
+
+def differences(before: Mapping[str, Said], after: Mapping[str, Said]) -> list[str]:
+    """What is not the same in two nets, layer by layer."""
+    found = [f"{name} ({said.kind}): is gone" for name, said in before.items() if name not in after]
+    found += [f"{name} ({said.kind}): is new" for name, said in after.items() if name not in before]
+    for name in before.keys() & after.keys():
+        found += [f"{name}: {what}" for what in before[name].differences(after[name])]
+    return sorted(found)
+
+
+def said(plan: Plan, weights: Any) -> dict[str, Said]:
+    """All layers that are compared, by name.
+
+    Args:
+        weights: the net's, as they are read from a caffemodel.
+    """
+    binding = bind(plan, weights)
+    merged = batch_norm_scales(plan)
+    passed = {i for i, entry in enumerate(plan.layers) if _is_passed(plan, i, entry)}
+    names = {i: f"{plan.layers[norm].layer.name} and its Scale" for i, norm in merged.items()}
+
+    def source(ref: Ref) -> tuple[str, int]:
+        entry = plan.layers[ref.layer]
+        if ref.layer in passed:
+            return source(plan.net.sources[ref.layer][0])
+        if entry.family.source:
+            return entry.layer.tops[ref.top], 0
+        return names.get(ref.layer, entry.layer.name), ref.top
+
+    found: dict[str, Said] = {}
+    for i, entry in enumerate(plan.layers):
+        if i in passed or entry.layer.type == "Silence" or entry.family.source:
+            continue
+        bottoms = [source(ref) for ref in plan.net.sources[i]]
+        if entry.layer.type == "Crop":  # the second bottom only tells how large
+            del bottoms[1:]
+        name = names.get(i, entry.layer.name)
+        values = binding.values(i) if entry.params else {}
+        found[name] = Said(entry.layer.type, bottoms, facts(entry), dict(values))
+    return found
+
+
+def _is_passed(plan: Plan, i: int, entry: PlannedLayer) -> bool:
+    """Whether a layer only hands on its numbers, for all that its readers know."""
+    if entry.layer.type in _PASSED:
+        return True
+    if entry.layer.type not in _SHAPES or Ref(i, 0) in (ref for _, ref in plan.net.outputs):
+        return False
+    readers = plan.net.consumers().get(Ref(i, 0), [])
+    return entry.bottoms[0].shape == entry.tops[0].shape or (
+        bool(readers) and all(plan.layers[r].layer.type == "InnerProduct" for r in readers)
+    )
+
+
+def facts(entry: PlannedLayer) -> dict[str, Any]:
+    """What a layer's fields mean, the same for all ways to say it."""
+    family: Any = entry.family
+    layer, rank = entry.layer, len(entry.bottoms[0].shape)
+    shapes: dict[str, Any] = {"shapes": [top.shape for top in entry.tops]}
+    if not family.field or layer.type in _SHAPES:
+        return shapes
+    options = family.options(layer)
+    fields = {f: getattr(options, f) for f in family.reads if not f.endswith("filler")}
+    plain = {f: v for f, v in fields.items() if isinstance(v, int | float | bool)}
+    if layer.type in ("Convolution", "Deconvolution"):
+        g = family.geometry(layer, entry.bottoms[0].shape)
+        return shapes | {
+            "geometry": (g.kernel, g.stride, g.pad, _dilation(g)),
+            "group": options.group,
+            "outputs": options.num_output,
+        }
+    if layer.type == "Pooling":
+        g = family.geometry(layer, entry.bottoms[0].shape)
+        sizes = tuple(entry.bottoms[0].shape[2:])
+        whole = not any(g.pad) and all(
+            k >= size for k, size in zip(g.kernel, sizes, strict=True) if size
+        )
+        windows = "all" if whole else (g.kernel, g.stride, g.pad)
+        return shapes | {"pool": options.pool, "windows": windows}
+    if layer.type == "Crop":
+        return shapes | {"offsets": list(family.offsets(layer, rank))}
+    if layer.type == "Slice":
+        return shapes | {"axis": family.axis(layer, rank)}
+    if any(name in plain for name in _AXIS) and hasattr(family, "axis"):
+        plain = {f: v for f, v in plain.items() if f not in _AXIS}
+        plain["axis"] = family.axis(layer, rank)
+    if layer.type == "Eltwise":
+        ones = [1.0] * len(layer.bottoms)
+        plain["coeff"] = list(options.coeff) or ones
+    if layer.type == "BatchNorm":
+        plain = {"eps": options.eps}
+    return shapes | plain
+
+
+def _dilation(g: Any) -> tuple[int, ...]:
+    """Along a kernel of size 1 any dilation is the same."""
+    return tuple(d if k > 1 else 1 for k, d in zip(g.kernel, g.dilation, strict=True))
+
+
+def returned(net: Path, weights: Path, folder: Path, **options: Any) -> tuple[Path, Path]:
+    """A Caffe net through Keras and back: the two files."""
+    import caffe2tf
+    import tf2caffe
+
+    model = caffe2tf.load(net, weights, **options)
+    tf2caffe.convert(model, folder / "back", overwrite=True)
+    return folder / "back.prototxt", folder / "back.caffemodel"
+
+
+def weight_differences(before: Any, after: Any) -> tuple[list[str], int]:
+    """What weights are not the same in two Keras models, layer by layer.
+
+    Gives how many kernels have got rows of zeros, too, which say a padding of TensorFlow's.
+    """
+    layers = {layer.name: layer for layer in after._flatten_layers() if layer.weights}
+    found, enlarged = [], 0
+    for layer in before._flatten_layers(include_self=False, recursive=True):
+        if not layer.weights or layer.name not in layers:
+            found += [f"{layer.name}: is gone"] if layer.weights else []
+            continue
+        have = {v.path.split("/")[-1]: np.asarray(v) for v in layers[layer.name].weights}
+        for variable in layer.weights:
+            role = variable.path.split("/")[-1]
+            one, two = np.asarray(variable), have.get(role)
+            if two is not None and one.shape != two.shape and _bare(one, two):
+                enlarged += 1
+            elif two is None or not np.array_equal(one, two):
+                found.append(f"{layer.name}: {role} has other numbers")
+    return found, enlarged
+
+
+def _bare(kernel: np.ndarray, larger: np.ndarray) -> bool:
+    """Whether a kernel [h, w, …] lies in a larger one that is zero elsewhere."""
+    if kernel.ndim != larger.ndim or kernel.shape[2:] != larger.shape[2:]:
+        return False
+    used = np.argwhere(np.abs(larger).sum(axis=tuple(range(2, larger.ndim))) != 0)
+    (top, left), (bottom, right) = used.min(0), used.max(0) + 1
+    return np.array_equal(larger[top:bottom, left:right], kernel)

@@ -1,0 +1,23 @@
+"""Numbers that are written as if they depended on an input, and do not."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tf2caffe.graph import Graph, Node, Tensor
+from tf2caffe.patterns import pattern
+
+
+@pattern("AddV2", order=-9)
+def constant(node: Node, graph: Graph) -> bool:
+    """truth · 0 + c is c: a truth is never infinite. So caffe2tf says a constant of Keras's."""
+    for product, term in (node.inputs, node.inputs[::-1]):
+        number = graph.number(term)
+        if product.op != "Mul" or number is None:
+            continue
+        for truth, zero in (product.node.inputs, product.node.inputs[::-1]):
+            if truth.dtype == "bool" and graph.number(zero) == 0:
+                shape = Tensor(node).shape
+                graph.settle(node, lambda: np.full(shape, number, np.float32))
+                return True
+    return False
