@@ -40,9 +40,8 @@ def test_output_padding(tmp_path: Path, caffe: Caffe) -> None:
     from keras.layers import Conv2DTranspose
 
     cases = {
-        f"k{k}_s{s}_o{o}_{padding}": [Conv2DTranspose(4, k, s, padding, output_padding=o)]
-        for k, s, o, padding in product([2, 3, 4], [2, 3], [0, 1], ["same", "valid"])
-        if (k, o, padding) != (4, 0, "same")  # TensorFlow itself fails
+        f"k{k}_s{s}_{padding}": [Conv2DTranspose(4, k, s, padding, output_padding=1)]
+        for k, s, padding in product([2, 3, 4], [2, 3], ["same", "valid"])
     }
     check(branches((5, 6, 3), cases), tmp_path, caffe)
 
