@@ -20,6 +20,7 @@ import tf2caffe
 from caffe2tf import command
 from prototxts import data, layer
 from tf2caffe import command as fill_command
+from tf2caffe.options import AllOptions
 from tfcaffe.commands import SHARED
 from tfcaffe.commands import verify as verify_command
 from tfcaffe.commands.mapping import COMMANDS as MAPPING_COMMANDS
@@ -53,7 +54,9 @@ def test_options_can_be_looked_up(function: Callable[..., Any]) -> None:
     assert "Raises:" in (function.__doc__ or "")
 
 
-@pytest.mark.parametrize("options", [caffe2tf.Options, VerifyOptions, SideOptions])
+@pytest.mark.parametrize(
+    "options", [caffe2tf.Options, tf2caffe.Options, VerifyOptions, SideOptions]
+)
 def test_every_option_is_documented(options: type[Any]) -> None:
     words = set(re.findall(r"\w+", (options.__doc__ or "")))
     assert words >= options.__annotations__.keys()
@@ -70,18 +73,24 @@ def test_every_option_is_a_flag() -> None:
 @pytest.mark.parametrize(
     ("module", "others"),
     [
-        (fill_command, {"output", "overwrite", "prototxt", "mapping", "base"}),
         (init, {"output", "overwrite", "json"}),
         (check, {"weights", "checkpoint", "base", "run", "json"}),
         (set_, {"net", "checkpoint"}),
         (ignore, {"net", "checkpoint"}),
     ],
-    ids=["convert", "init", "check", "set", "ignore"],
+    ids=["init", "check", "set", "ignore"],
 )
 def test_every_option_of_mappings_is_a_flag(module: Any, others: set[str]) -> None:
     parser = argparse.ArgumentParser()
     module.add_arguments(parser)
     assert flags(parser) == SideOptions.__annotations__.keys() | others
+
+
+def test_every_option_of_tf2caffe_is_a_flag() -> None:
+    parser = argparse.ArgumentParser()
+    fill_command.add_arguments(parser)
+    own = {"output", "overwrite", "prototxt", "mapping", "base"}
+    assert flags(parser) == AllOptions.__annotations__.keys() | own
 
 
 def test_every_option_of_verify_is_a_flag() -> None:
@@ -158,8 +167,8 @@ def test_mappings_from_python(tmp_path: Path) -> None:
     for wrong in (str(mine), "vgg"):
         with pytest.raises(tf2caffe.ConversionError, match="no shipped mapping"):
             mapping.show(wrong)
-    with pytest.raises(tf2caffe.ConversionError, match="not converted yet"):
-        tf2caffe.convert(variables, weights)
+    with pytest.raises(tf2caffe.ConversionError, match=r"v\.npz: is no network that is known"):
+        tf2caffe.convert(variables, tmp_path / "whole")
     with pytest.raises(TypeError, match="'fase'"):
         tf2caffe.convert(variables, weights, prototxt=net, mapping=mine, overwrite=True, fase="x")
 

@@ -48,6 +48,7 @@ _VIEWS: dict[str, Callable[[Node, Sequence[Array]], Array]] = {
     "Squeeze": lambda node, a: a[0].reshape([int(n or 0) for n in node.shapes[0] or ()]),
     "Transpose": lambda node, a: np.transpose(a[0], [int(n) for n in a[1]]),
     "Identity": lambda node, a: a[0],
+    "GatherV2": lambda node, a: np.take(a[0], a[1], int(a[2].reshape(()))),
 }
 
 
@@ -57,7 +58,7 @@ def _outputs(node: Node, arguments: Sequence[Array]) -> list[Array]:
         from tensorflow import make_ndarray
 
         return [make_ndarray(node.attrs["value"])]
-    if node.op in _VIEWS:
+    if node.op in _VIEWS and not node.attrs.get("batch_dims"):
         return [_VIEWS[node.op](node, arguments)]
     import tensorflow as tf
 
@@ -73,7 +74,7 @@ def _outputs(node: Node, arguments: Sequence[Array]) -> list[Array]:
 def _arguments(node: Node, arguments: list[Array]) -> dict[str, Any]:
     """An op's inputs by name; some are lists."""
     given: dict[str, Any] = {}
-    for arg in node.attrs.definition.input_arg:
+    for arg in node.attrs["op_def"].input_arg:
         count = 1
         if arg.number_attr:
             count = int(node.attrs[arg.number_attr])

@@ -11,7 +11,6 @@ from tfcaffe.errors import UsageError
 
 _NO_OUTPUTS = frozenset(["NoOp", "Const", "Assert", "Placeholder", "PlaceholderWithDefault"])
 _LISTED = 10
-_VECTOR = 1
 
 
 def named(flag: str, names: Iterable[str], known: Mapping[str, str], what: str) -> dict[str, str]:
@@ -111,15 +110,16 @@ def fixed_shape(
         return f"{name!r} has an unknown shape: say --input-shape {name}=1,H,W,C"
     if known is not None and name in given and not _fits(shape, known):
         return f"{name!r} has the shape {list(known)}, which {list(shape)} does not fit"
-    if len(shape) > _VECTOR and name not in given:
-        shape = [shape[0] or 1, *shape[1:]]
-    if any(not size for size in shape):
-        letters = ",".join(str(size) if size else "N" for size in shape)
+    sizes = list(shape)
+    if sizes and name not in given and all(sizes[1:]):
+        sizes[0] = sizes[0] or 1
+    if not all(sizes):
+        letters = ",".join(str(size or "ABCDEFGH"[i % 8]) for i, size in enumerate(shape))
         return (
             f"{name!r} has the shape {list(shape)}: say its sizes with --input-shape {name}="
-            f"{letters} (whole numbers for N)"
+            f"{letters}, with whole numbers for the letters"
         )
-    return tuple(int(size or 0) for size in shape)
+    return tuple(int(size or 0) for size in sizes)
 
 
 def _fits(shape: Sequence[int | None], known: Sequence[int | None]) -> bool:

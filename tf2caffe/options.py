@@ -7,6 +7,7 @@ from os import PathLike
 from typing import Literal, TypedDict
 
 from tfcaffe.errors import UsageError
+from tfcaffe.mapping.sides import SideOptions
 
 AnyPath = str | PathLike[str]
 
@@ -14,7 +15,7 @@ AnyPath = str | PathLike[str]
 class Options(TypedDict, total=False):
     """Keyword options of `tf2caffe.convert` for whole networks, named like the command's flags.
 
-    signature: of a SavedModel ("serving_default").
+    signature: of a SavedModel; left out, "serving_default", else the only one.
     inputs, outputs: names to cut the network at: Keras layers, or tensors of a graph.
     input_shape: TensorFlow's shape of inputs by name.
     mean, scale, channel_order: built in before the first layer: what the Caffe net is fed then.
@@ -25,7 +26,7 @@ class Options(TypedDict, total=False):
     trust: code in the model (Lambda layers) may run.
     """
 
-    signature: str
+    signature: str | None
     inputs: Sequence[str]
     outputs: Sequence[str]
     input_shape: Mapping[str, Sequence[int | None]] | None
@@ -39,8 +40,15 @@ class Options(TypedDict, total=False):
     trust: bool
 
 
+class AllOptions(Options, SideOptions, total=False):
+    """Keyword options of `tf2caffe.convert`: of whole networks, and those that go with a mapping.
+
+    `Options` and `SideOptions` say what each of them is.
+    """
+
+
 _DEFAULTS: Options = {
-    "signature": "serving_default",
+    "signature": None,
     "inputs": (),
     "outputs": (),
     "input_shape": None,

@@ -73,13 +73,13 @@ class _Known:
                 if winner in both:
                     return winner
                 return None if None in both else not winner
-            case op if op in _PASSES or op in _SWITCHES:
-                return self(node.input[0])
+        if node.op in _PASSES or node.op in _SWITCHES:
+            return self(node.input[0])
         return None
 
 
 def _is_flag(node: Any) -> bool:
-    return node.attr["dtype"].type == _BOOL
+    return bool(node.attr["dtype"].type == _BOOL)
 
 
 def _constant(node: Any) -> bool | None:

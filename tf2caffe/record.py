@@ -12,7 +12,7 @@ from tf2caffe.constants import evaluator
 from tf2caffe.graph import Graph, Node, Read, Tensor
 
 _SIZES = frozenset(["Shape", "Size", "Rank"])
-_LOOPS = frozenset(["NextIteration", "RefNextIteration"])
+_MERGES = frozenset(["Merge", "RefMerge"])  # where a loop comes round again
 
 
 def record(
@@ -42,14 +42,12 @@ def record(
     values = {nodes[name]: read for name, read in variables.items() if name in nodes}
     volatile = set()
     for node, op in pending:
-        if node.op in _LOOPS:  # what comes round again: the record has no circles
-            continue
         node.inputs = [Tensor(nodes[t.op.name], t.value_index) for t in op.inputs]
         if node.op == "ReadVariableOp" and node.inputs[0].node in values:
             values[node] = values[node.inputs[0].node]
         elif node.op in _SIZES and (size := _size(node)) is not None:
             values[node] = partial(np.asarray, size)
-        elif op.op_def.is_stateful:
+        elif op.op_def.is_stateful or node.op in _MERGES:
             volatile.add(node)
     graph = Graph({}, {}, values, evaluator(values), nodes=nodes, volatile=volatile)
     graph.inputs = {name: graph.find(tensor) for name, tensor in inputs.items()}
@@ -75,12 +73,9 @@ class _Attributes(dict[str, Any]):
         super().__init__()
         self._op = op
 
-    @property
-    def definition(self) -> Any:
-        """TensorFlow's OpDef."""
-        return self._op.op_def
-
     def __missing__(self, name: str) -> Any:
+        if name == "op_def":  # what its inputs are called
+            return self._op.op_def
         value = self._op.get_attr(name)
         if isinstance(value, bytes):
             value = value.decode(errors="replace")

@@ -42,14 +42,31 @@ def open_source(source: Any, options: Options) -> Source:
         UsageError: it is of no kind that is known.
         FileFormatError: it is damaged.
     """
+    found: Source = kind_of(source).open_source(source, options)
+    return found
+
+
+def kind_of(source: Any) -> Any:
+    """The module that reads such a source; needs no TensorFlow.
+
+    Raises:
+        UsageError: it is of no kind that is known.
+    """
     for info in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{info.name}")
         if module.takes(source):
-            found: Source = module.open_source(source, options)
-            return found
-    if isinstance(source, str | PathLike) and not Path(source).exists():
-        raise UsageError(f"{source}: there is no such file")
+            return module
+    if isinstance(source, str | PathLike):
+        path = Path(source)
+        if path.with_name(f"{path.name}.index").is_file() if path.name else False:
+            raise UsageError(
+                f"{source}: is a checkpoint without its graph ({path.name}.meta): give the model "
+                "as .keras or SavedModel, or fill a prototxt of yours with --prototxt and --mapping"
+            )
+        if not path.exists():
+            raise UsageError(f"{source}: there is no such file")
     raise UsageError(
         f"{source}: is no network that is known: give a .keras file, a whole model in Keras's .h5, "
-        "a SavedModel's folder, a frozen graph (.pb), or a checkpoint with its .meta file"
+        "a SavedModel's folder, a frozen graph (.pb), or a checkpoint with its .meta file; with "
+        "--prototxt and --mapping the numbers of any checkpoint fill a net of yours"
     )

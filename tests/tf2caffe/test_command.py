@@ -1,0 +1,145 @@
+"""`tf2caffe convert` of whole networks: what is written, what is said, what is refused at once."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tf2caffe
+from tf2caffe.__main__ import main
+from tfcaffe.errors import ConversionError
+from tfcaffe.files import caffemodel
+from tfcaffe.oracle.pycaffe import Caffe
+from tfcaffe.verify import verify
+from whole import randomised
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model as a file."""
+    import keras
+
+    x = keras.Input((9, 8, 3), name="image")
+    y = keras.layers.Conv2D(4, 3, 2, "same", activation="relu", name="conv1")(x)
+    y = keras.layers.BatchNormalization(name="bn")(y)
+    y = keras.layers.Dropout(0.5, name="drop")(y)
+    y = keras.layers.Dense(5, activation="softmax", name="fc")(keras.layers.Flatten()(y))
+    path = tmp_path_factory.mktemp("tiny") / "tiny.keras"
+    randomised(keras.Model(x, y, name="tiny")).save(path)
+    return path
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def convert(*arguments: object) -> int:
+    return main(["convert", *map(str, arguments)])
+
+
+def test_convert(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caffe: Caffe
+) -> None:
+    assert convert(tiny, "-o", tmp_path / "net", "-v") == 0
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "tf2caffe: conv1: Convolution conv1, ReLU conv1_relu\n" in said.err
+    assert "tf2caffe: drop: no layer of its own\n" in said.err
+    assert re.search(r"note: wrote \S+net\.prototxt and \S+net\.caffemodel\n$", said.err)
+    assert names(tmp_path) == ["net.caffemodel", "net.prototxt"]
+    text = (tmp_path / "net.prototxt").read_text()
+    assert text.startswith("# tiny: a Keras model of tiny.keras, converted by tf2caffe\n")
+    report = verify(tmp_path / "net.prototxt", tmp_path / "net.caffemodel", tiny, oracle=caffe)
+    assert report.verdict == "equal" and len(report.blobs) == 4
+
+
+@pytest.mark.parametrize("name", ["net", "net.prototxt", "net.caffemodel"])
+def test_the_stem_with_or_without_a_suffix(name: str, tiny: Path, tmp_path: Path) -> None:
+    tf2caffe.convert(tiny, tmp_path / name)
+    assert names(tmp_path) == ["net.caffemodel", "net.prototxt"]
+    with pytest.raises(ConversionError, match="exists already; give --overwrite"):
+        tf2caffe.convert(tiny, tmp_path / name)
+    before = (tmp_path / "net.caffemodel").read_bytes()
+    tf2caffe.convert(tiny, tmp_path / name, overwrite=True, outputs=["conv1"])
+    assert len((tmp_path / "net.caffemodel").read_bytes()) < len(before)
+
+
+def test_legacy_input(tiny: Path, tmp_path: Path, caffe: Caffe) -> None:
+    tf2caffe.convert(tiny, tmp_path / "net", legacy_input=True, outputs=["conv1"])
+    text = (tmp_path / "net.prototxt").read_text()
+    assert "# options: --outputs conv1 --legacy-input\n" in text
+    assert re.findall(r"^input\w*: .*", text, re.M) == [
+        'input: "image"',
+        *(f"input_dim: {size}" for size in (1, 3, 9, 8)),
+    ]
+    assert 'type: "Input"' not in text
+    import keras
+
+    model = keras.saving.load_model(tiny)
+    cut = keras.Model(model.inputs, model.get_layer("conv1").output)
+    report = verify(tmp_path / "net.prototxt", tmp_path / "net.caffemodel", cut, oracle=caffe)
+    assert report.verdict == "equal"
+
+
+def test_nothing_is_written_if_anything_is_wrong(tiny: Path, tmp_path: Path) -> None:
+    import keras
+
+    x = keras.Input((4, 4, 3))
+    model = keras.Model(x, keras.ops.sort(x))
+    with pytest.raises(ConversionError, match="layer 'sort'"):
+        tf2caffe.convert(model, tmp_path / "net")
+    assert names(tmp_path) == []
+
+
+BAD_USAGE = [
+    ("nothing.keras -o net", "nothing.keras: there is no such file"),
+    ("model.keras -o no/net", "there is no folder "),
+    ("model.keras -o model", "model.prototxt: exists already"),
+    ("model.keras -o net --scale 0", "--scale 0.0: give a finite number"),
+    ("model.keras -o net --input-shape x=1,any,any,3", "--input-shape x: Caffe's nets have"),
+    ("model.keras -o net --outputs a,,b", "a name is empty"),
+    ("model.keras -o net --dialect cafe", "--dialect cafe: there are caffe-1.0"),
+    ("model.keras -o net --ema", "--ema goes with --prototxt NET.prototxt and --mapping MAP"),
+    ("model.keras -o net --base old", "--base goes with --prototxt"),
+    ("model.keras -o net --mapping m.yaml", "give both --prototxt"),
+    ("model.keras -o net.caffemodel --mapping m --prototxt p --fold-bn", "is for whole"),
+    ("model.keras -o net --plugin no.py", "--plugin no.py: there is no such Python file"),
+    ("old -o net", "is a checkpoint without its graph (old.meta)"),
+    ("notes.txt -o net", "notes.txt: is no network that is known"),
+]
+
+
+def test_bad_usage_is_told_before_tensorflow_is_loaded(tmp_path: Path) -> None:
+    for name in ("model.keras", "model.prototxt", "old.index", "notes.txt"):
+        (tmp_path / name).write_text("")
+    program = (
+        "import sys\nfrom tf2caffe.__main__ import main\n"
+        f"for line in {[line for line, _ in BAD_USAGE]!r}:\n"
+        "    assert main(['convert', *line.split()]) == 2\n"
+        "    assert not {'tensorflow', 'keras'} & set(sys.modules)\n"
+    )
+    run = [sys.executable, "-c", program]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for said, (_, words) in zip(done.stderr.splitlines(), BAD_USAGE, strict=True):
+        assert said.startswith("tf2caffe: error: ") and words in said
+
+
+@pytest.mark.parametrize("option", ["inputs", "outputs"])
+def test_a_name_that_is_not_there(option: str, tiny: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match=f"--{option} con1: .* near ones are conv1"):
+        tf2caffe.convert(tiny, tmp_path / "net", **{option: ["con1"]})  # type: ignore[arg-type]
+
+
+def test_cut_at_layers(tiny: Path, tmp_path: Path) -> None:
+    tf2caffe.convert(tiny, tmp_path / "net", inputs=["conv1"], outputs=["bn", "fc"])
+    found = caffemodel.read(tmp_path / "net.caffemodel")
+    assert list(found.layers)[:3] == ["conv1", "bn", "bn_scale"]
+    assert (
+        "input_param {\n    shape { dim: 1 dim: 4 dim: 5 dim: 4 }"
+        in (tmp_path / "net.prototxt").read_text()
+    )

@@ -1,0 +1,118 @@
+"""A GraphDef from a file becomes a network: its ends found, training's half gone, names short."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tf2caffe import loops
+from tf2caffe.definition import from_definition
+from tf2caffe.ends import fixed_shapes, found_inputs, found_outputs, named, tensors_of
+from tf2caffe.graph import Graph, Read, only_between, skip_identities
+from tf2caffe.noise import without_noise
+from tf2caffe.options import Options
+from tf2caffe.origins import scopes
+from tf2caffe.prune import pruned
+from tfcaffe.errors import UnsupportedError, UsageError
+
+Names = Mapping[str, str]
+_STRING = 7  # types.proto
+_SCALARS = 24  # older graphs say [] of a placeholder whose shape is not known (array_ops.cc)
+
+
+def network_of(
+    definition: Any,
+    variables: Mapping[str, Read],
+    options: Options,
+    inputs: Names | None = None,
+    outputs: Names | None = None,
+) -> Graph:
+    """The graph between its inputs and outputs.
+
+    Args:
+        definition: may be changed.
+        variables: numbers of the placeholders that stand for variables, by node.
+        inputs, outputs: tensors by the names that a signature gives them; None has them found.
+            The options' own come first.
+
+    Raises:
+        UsageError: names that are not there; sizes that nobody says.
+        UnsupportedError: shapes that contradict each other.
+    """
+    found = pruned(definition, _nodes(options["inputs"]), variables)
+    definition = found.definition
+    known = tensors_of(definition)
+    fed, wanted = dict(inputs or {}), dict(outputs or {})
+    if inputs is None:
+        fed = {k: v for k, v in found_inputs(definition).items() if k not in variables}
+    if options["inputs"]:
+        fed = named("--inputs", options["inputs"], {**known, **fed}, "the graph")
+    if options["outputs"]:
+        wanted = named("--outputs", options["outputs"], {**known, **wanted}, "the graph")
+    elif outputs is None:
+        wanted = found_outputs(definition, fed.values())
+    fed = {name: found.resolve(tensor) for name, tensor in fed.items()}
+    wanted = {name: found.resolve(tensor) for name, tensor in wanted.items()}
+    fed = _used(definition, fed, wanted)
+    if later := [name for name, tensor in fed.items() if not _first(tensor)]:
+        raise UnsupportedError(f"input {later[0]!r}: is not its node's first output; cut behind it")
+    shapes = fixed_shapes(_shapes(definition, fed), options)
+    graph = from_definition(
+        definition,
+        {name: (_node(tensor), shapes[name]) for name, tensor in fed.items()},
+        wanted,
+        variables,
+        scopes(definition),
+    )
+    skip_identities(graph)
+    loops.closed(graph)
+    without_noise(graph)
+    only_between(graph)
+    return graph
+
+
+def _nodes(names: Sequence[str]) -> set[str]:
+    return set(map(_node, names))
+
+
+def _node(tensor: str) -> str:
+    return tensor.partition(":")[0]
+
+
+def _first(tensor: str) -> bool:
+    return tensor.partition(":")[2] in ("", "0")
+
+
+def _used(definition: Any, inputs: Names, outputs: Names) -> dict[str, str]:
+    """Of the inputs those that the outputs need."""
+    by_name = {node.name: node for node in definition.node}
+    ends = _nodes([*inputs.values()])
+    seen: set[str] = set()
+    stack = list(map(_node, outputs.values()))
+    while stack:
+        name = stack.pop()
+        if name not in seen and name in by_name:
+            seen.add(name)
+            stack += [] if name in ends else map(_node, by_name[name].input)
+    return {name: tensor for name, tensor in inputs.items() if _node(tensor) in seen}
+
+
+def _shapes(definition: Any, inputs: Names) -> dict[str, tuple[int | None, ...] | None]:
+    """What the graph says of the shapes of its inputs."""
+    by_name = {node.name: node for node in definition.node}
+    found: dict[str, tuple[int | None, ...] | None] = {}
+    for name, tensor in inputs.items():
+        node = by_name[_node(tensor)]
+        shape = node.attr["shape"].shape if "shape" in node.attr else None
+        if shape is None and node.attr["_output_shapes"].list.shape:
+            shape = node.attr["_output_shapes"].list.shape[0]
+        if node.attr["dtype"].type == _STRING:
+            raise UsageError(
+                f"input {name!r} holds texts or files; cut the graph behind what decodes them, "
+                "with --inputs"
+            )
+        old = definition.versions.producer < _SCALARS
+        found[name] = None
+        if shape is not None and not shape.unknown_rank and (shape.dim or not old):
+            found[name] = tuple(dim.size if dim.size > 0 else None for dim in shape.dim)
+    return found

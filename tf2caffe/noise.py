@@ -1,0 +1,83 @@
+"""Random noise that is left in a graph is training's: dropout keeps everything, noise adds nothing.
+
+Inference has none of it, and no layer of Caffe's makes random numbers at test time.
+"""
+
+from __future__ import annotations
+
+from tf2caffe.graph import Graph, Node, Tensor, all_nodes
+
+_RANDOM = frozenset(
+    [
+        "RandomUniform",
+        "RandomStandardNormal",
+        "TruncatedNormal",
+        "StatelessRandomUniformV2",
+        "StatelessRandomUniform",
+    ]
+)
+_MASK = frozenset(
+    ["Floor", "Add", "AddV2", "Sub", "Mul", "GreaterEqual", "Cast", "Less", "Identity"]
+)
+
+
+def without_noise(graph: Graph) -> None:
+    """x / keep · floor(random + keep), x · (1 / keep) · (random >= rate) and the like become x.
+
+    Sources: tf.nn.dropout of TensorFlow 1 and 2 (nn_ops.py).
+    """
+    random = {node for node in all_nodes(graph.outputs.values()) if node.op in _RANDOM}
+    if not random:
+        return
+    alias: dict[Tensor, Tensor] = {}
+    for node in all_nodes(graph.outputs.values()):
+        kept = _kept(node, graph)
+        if kept is not None:
+            alias[Tensor(node)] = kept
+    for node in list(all_nodes(graph.outputs.values())):
+        node.inputs = [_resolved(t, alias) for t in node.inputs]
+    graph.outputs = {name: _resolved(t, alias) for name, t in graph.outputs.items()}
+    names = ", ".join(sorted(t.node.name for t in alias)[:3])
+    if alias:
+        graph.notes.append(f"dropout that the graph has for training is left out: {names}")
+
+
+def _kept(node: Node, graph: Graph) -> Tensor | None:
+    """What a dropout is of; None if the node is none."""
+    if node.op in ("Select", "SelectV2") and _is_mask(node.inputs[0]):
+        return _unscaled(node.inputs[1], graph)
+    if node.op != "Mul":
+        return None
+    for x, mask in (node.inputs, reversed(node.inputs)):
+        if _is_mask(mask) and not _is_mask(x):
+            return _unscaled(x, graph)
+    return None
+
+
+def _is_mask(tensor: Tensor) -> bool:
+    """Whether it is made of random numbers and single numbers alone."""
+    found, stack = False, [tensor]
+    while stack:
+        node = stack.pop().node
+        if node.op in _RANDOM:
+            found = True
+        elif node.op in _MASK:
+            stack += [t for t in node.inputs if t.node.shapes[t.index] != ()]
+        else:
+            return False
+    return found
+
+
+def _unscaled(x: Tensor, graph: Graph) -> Tensor:
+    """Without the factor 1 / keep, which is a single number."""
+    if x.op in ("RealDiv", "Div", "Mul") and x.node.inputs[1].node.shapes[0] == ():
+        return x.node.inputs[0]
+    if x.op == "Mul" and x.node.inputs[0].node.shapes[0] == ():
+        return x.node.inputs[1]
+    return x
+
+
+def _resolved(tensor: Tensor, alias: dict[Tensor, Tensor]) -> Tensor:
+    while tensor in alias:
+        tensor = alias[tensor]
+    return tensor

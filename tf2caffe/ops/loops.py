@@ -1,0 +1,27 @@
+"""Loops and branches that depend on the data: refused, each with what to do."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from tf2caffe.ops import op
+from tf2caffe.site import Site
+
+
+@op("loop", "While", "StatelessWhile", "TensorListReserve", "TensorListFromTensor")
+def loop(site: Site) -> NoReturn:
+    """A recurrent layer, most likely: a graph does not tell which one."""
+    raise site.refusal(
+        "a loop, which no layer of Caffe says; a recurrent layer converts from the Keras model "
+        "(.keras or .h5), where it is still one layer; or cut the net before it with --outputs"
+    )
+
+
+@op("Switch", "Merge", "If", "StatelessIf", "Case", "StatelessCase")
+def branch(site: Site) -> NoReturn:
+    """`tf.cond` whose condition is computed."""
+    raise site.refusal(
+        "a branch that depends on the net's inputs; Caffe computes the same layers for every "
+        "input. If the condition is the learning phase, it is fed by no bool placeholder: freeze "
+        "the graph for inference"
+    )
