@@ -154,7 +154,10 @@ def _of_keras(name: str, folder: Path) -> dict[str, Any]:
 
 def table(results: list[dict[str, Any]]) -> str:
     """The results for people."""
-    lines = ["| net | result | layers | numbers | outputs | what differs |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| net | result | layers | numbers | outputs | what differs |",
+        "|---|---|---|---|---|---|",
+    ]
     for r in results:
         if "layers" not in r:
             reason = str(r.get("reason", "")).replace("\n", " ")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from tf2caffe.graph import Graph, Node, Tensor
@@ -17,7 +19,7 @@ def constant(node: Node, graph: Graph) -> bool:
             continue
         for truth, zero in (product.node.inputs, product.node.inputs[::-1]):
             if truth.dtype == "bool" and graph.number(zero) == 0:
-                shape = Tensor(node).shape
-                graph.settle(node, lambda: np.full(shape, number, np.float32))
+                numbers = np.full(Tensor(node).shape, number, np.float32)
+                graph.settle(node, partial(np.asarray, numbers))
                 return True
     return False
