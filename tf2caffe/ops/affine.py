@@ -67,7 +67,8 @@ def affine(
         full = np.broadcast_to(array.astype(np.float32), part.tf_shape)  # type: ignore[arg-type]
         return part.pattern().to_caffe(full).reshape(x.shape[first:end])
 
-    numbers = {"gamma": laid(factor)} | ({"beta": laid(term)} if term.any() else {})
+    with_term = bool(term.any() or (learned and term.size > 1))
+    numbers = {"gamma": laid(factor)} | ({"beta": laid(term)} if with_term else {})
     plain = Value(x.blob, Layout.caffe(x.shape))
     if not site.dialect.allows("Scale", axis=first, num_axes=end - first) and first > 0:
         plain, numbers = _on_axis_1(site, plain, first, end, numbers)

@@ -70,6 +70,8 @@ def _by_coefficient(site: Site, a: Value, b: Value, operation: str, layout: Layo
     first = 0 if prod(shape[:first]) == 1 else first
     if any(first <= axis < end for axis in spread_axes) or prod(shape[end:]) == 1:
         return None
+    if spread_axes == [1]:  # a 1x1 Convolution spreads as cheaply, and every reader takes that
+        return None
     if not kind or not site.dialect.allows(kind, bottoms=2, axis=first):
         return None
     small = site.to(small, shrunk(full, over))

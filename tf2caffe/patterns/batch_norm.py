@@ -168,7 +168,7 @@ def _by_own_moments(node: Node, graph: Graph, form: Form) -> bool:
     square, axes = form.variance.node.inputs
     if _dimensions(form.x, graph.constant(axes)) != over or not _keeps(form.variance.node):
         return False
-    if not _is_square_of_difference(square, form.x, form.mean):
+    if not _is_square_of_difference(square, form.x, form.mean, graph):
         return False
     extra = [t for t in (form.gamma, form.beta) if t is not None]
     if not all(graph.is_constant(t) for t in extra):
@@ -198,10 +198,12 @@ def _dimensions(x: Tensor, axes: np.ndarray) -> list[int]:
     return sorted({int(a) % len(x.shape) for a in np.atleast_1d(axes)})
 
 
-def _is_square_of_difference(square: Tensor, x: Tensor, mean: Tensor) -> bool:
+def _is_square_of_difference(square: Tensor, x: Tensor, mean: Tensor, graph: Graph) -> bool:
     if square.op == "SquaredDifference":
         return set(square.node.inputs) == {x, mean}
-    inner = square.node.inputs[0]
-    if square.op != "Square" and (square.op != "Mul" or square.node.inputs[1] != inner):
+    inner, *rest = square.node.inputs
+    twice = square.op == "Mul" and rest == [inner]
+    twice = twice or (square.op == "Pow" and graph.number(rest[0]) == 2)
+    if square.op != "Square" and not twice:
         return False
     return inner.op == "Sub" and inner.node.inputs == [x, mean]
