@@ -43,16 +43,15 @@ def _cut(site: Site, x: Value, old: Sequence[Cut], varied: Sequence[int]) -> Val
     by_axis = {int(x.axis_of(d) or 0): old[d] for d in varied}
     if 0 in by_axis:
         raise site.refusal("cuts the batch, which Caffe's layers never change; cut other axes")
-    if len(by_axis) == 1 and (shared := _sliced(site, x, *by_axis.popitem())) is not None:
-        return shared
-    by_axis = {int(x.axis_of(d) or 0): old[d] for d in varied}
-    if 1 in by_axis:
-        x = chosen(site, x, 1, by_axis.pop(1).index, hint="slice")
-    if any(cut.step < 0 for cut in by_axis.values()):
-        for axis, cut in by_axis.items():
-            x = chosen(site, x, axis, cut.index, hint="slice")
-        return x
-    return _windows(site, x, by_axis)
+    if len(by_axis) == 1:
+        ((axis, cut),) = by_axis.items()
+        shared = _sliced(site, x, axis, cut)
+        if shared is not None:
+            return shared
+    turned = any(cut.step < 0 for cut in by_axis.values())
+    for axis in [a for a in by_axis if a == 1 or turned]:
+        x = chosen(site, x, axis, by_axis.pop(axis).index, hint="slice")
+    return _windows(site, x, by_axis) if by_axis else x
 
 
 def _windows(site: Site, x: Value, by_axis: dict[int, Cut]) -> Value:
