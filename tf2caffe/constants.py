@@ -64,9 +64,12 @@ def _outputs(node: Node, arguments: Sequence[Array]) -> list[Array]:
 
     function = getattr(tf.raw_ops, node.op)
     given = _arguments(node, list(arguments))
-    for name in inspect.signature(function).parameters:
-        if name not in given and name != "name":
-            given[name] = node.attrs[name]
+    names = [name for name in inspect.signature(function).parameters if name != "name"]
+    attributes = {attribute.name for attribute in node.attrs["op_def"].attr}
+    renamed = [name for name in names if name not in given and name not in attributes]
+    for name in [name for name in given if name not in names]:
+        given[renamed.pop(0)] = given.pop(name)  # Split's split_dim is called axis
+    given |= {name: node.attrs[name] for name in names if name not in given}
     with tf.init_scope(), tf.device("/cpu:0"):
         return [np.asarray(result) for result in tf.nest.flatten(function(**given))]
 

@@ -165,7 +165,10 @@ def _input_layout(builder: Builder, tensor: Tensor) -> Layout:
     if len(shape) < 3:
         return usual
     last = Layout.channels_last((shape[0], shape[-1], *shape[1:-1]))
-    choice = (last, usual) if len(shape) in (4, 5) else (usual, last)
+    choice = [last, usual] if len(shape) in (4, 5) else [usual, last]
+    if len(shape) == 5:  # images in time, which are read as a batch
+        n, t, h, w, c = shape
+        choice.append(Layout(((n,), (t,), (c,), (h,), (w,)), ((0,), (1,), (3,), (4,), (2,))))
     return choice[ahead.best(builder, tensor, choice)]
 
 

@@ -69,7 +69,7 @@ CASES: dict[str, tuple[tuple[int, ...], Build, list[str] | None]] = {
     ),
     "with a constant": (
         FLATTENED,
-        lambda k, o, x: k.Dense(3)(o.concatenate([x, np.float32([[1, 2], [3, 4]])], 1)),
+        lambda k, o, x: k.Dense(3)(o.concatenate([x, np.array([[1, 2], [3, 4]], np.float32)], 1)),
         ["Parameter", K, IP],
     ),
     "stack": (ROWS, lambda k, o, x: o.stack([k.Dense(4)(x), k.Dense(4)(x)], 1), [IP, IP, R, R, K]),

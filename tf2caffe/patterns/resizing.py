@@ -26,6 +26,8 @@ def repeated(node: Node, graph: Graph) -> bool:
     x = opened.node.inputs[0]
     if at < 2 or old[at] != 1 or x.shape != (*old[:at], *old[at + 1 :]):
         return False
+    if x.shape[at - 1] == 1:  # no more than a Tile
+        return False
     count = int(wide[at] or 0)
     shape = tuple(n * count if d == at - 1 else n for d, n in enumerate(x.shape))
     if node.shapes[0] != shape:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tf2caffe.concrete import Ends, from_concrete
-from tf2caffe.ends import fixed_shapes, named
+from tf2caffe.ends import all_fixed, fixed_shapes, named
 from tf2caffe.graph import Graph, only_between, skip_identities
 from tf2caffe.ops import keras_layers
 from tf2caffe.options import Options
@@ -61,6 +61,10 @@ def _load(path: Path, trust: bool) -> Any:
         raise FileFormatError(f"{path}: Keras cannot load it: {reason}{hint}") from error
 
 
+_Shapes = list[tuple[int | None, ...] | None]
+_Whole = tuple[Any, bool, _Shapes]  # a layer that one node says, if masked, its outputs
+
+
 class _Tracer:
     """Calls the model's layers inside a traced function."""
 
@@ -69,7 +73,7 @@ class _Tracer:
         self.functional = getattr(model, "_functional", None) or model
         self.notes: list[str] = []
         self._scopes: dict[str, str] = {}  # scope -> Keras layer
-        self._layers: list[Any] = []  # those that one node stands for
+        self._layers: list[_Whole] = []
         self._marks: dict[tuple[str, int], Any] = {}
 
     def graph(self) -> Graph:
@@ -125,7 +129,8 @@ class _Tracer:
                 "it a functional model"
             )
         known = {_name_of(symbol): symbol for symbol in symbols}
-        shapes = fixed_shapes({name: tuple(s.shape) for name, s in known.items()}, self.options)
+        sizes = {name: tuple(symbol.shape) for name, symbol in known.items()}
+        shapes = all_fixed(fixed_shapes(sizes, self.options))
         return {name: (shape, known[name].dtype) for name, shape in shapes.items()}
 
     def _output_names(self, count: int) -> list[str]:
@@ -172,13 +177,17 @@ class _Tracer:
         import keras
         import tensorflow as tf
 
-        if type(operation).__name__ in keras_layers():
-            flat = [
-                t for t in keras.tree.flatten((arguments, keywords)) if isinstance(t, tf.Tensor)
-            ]
+        masks = keras.tree.flatten(keywords.get("mask"))
+        given = keras.tree.flatten((arguments, _tensors_only(keywords)))
+        flat = [t for t in given if isinstance(t, tf.Tensor)]
+        masks += [getattr(t, "_keras_mask", None) for t in flat]
+        masked = any(mask is not None for mask in masks)
+        if type(operation).__name__ == "TimeDistributed" and not masked:
+            return self._each_step(operation.layer, flat[0])
+        if type(operation).__name__ in keras_layers() and not _is_unrolled(operation):
             token = str(len(self._layers))
-            self._layers.append(operation)
             shapes = keras.tree.flatten(operation.compute_output_spec(*arguments, **keywords))
+            self._layers.append((operation, masked, [tuple(s.shape) for s in shapes]))
             results = tf.raw_ops.PyFunc(
                 input=flat, token=token, Tout=[tf.as_dtype(s.dtype) for s in shapes]
             )
@@ -187,13 +196,27 @@ class _Tracer:
             keywords = {**keywords, "training": False}
         return operation(*arguments, **keywords)
 
+    def _each_step(self, layer: Any, x: Any) -> Any:
+        """TimeDistributed: for inference the steps are as good as a larger batch."""
+        import keras
+        import tensorflow as tf
+
+        batch, steps, *rest = x.shape
+        flat = tf.reshape(x, (batch * steps, *rest))
+        inner = getattr(layer, "_functional", None) or layer
+        if hasattr(inner, "_nodes_by_depth"):
+            results = self._run_functional(inner, [flat])
+        else:
+            results = keras.tree.flatten(self._call(layer, None, (flat,), {}))
+        return [tf.reshape(r, (batch, steps, *r.shape[1:])) for r in results]
+
     def _restore_layers(self, graph: Graph) -> None:
         """The nodes that stand for whole layers, as ops called after the layer's class."""
         for node in graph.reached():
             if node.op == "PyFunc":
-                layer = self._layers[int(node.attrs["token"])]
+                layer, masked, node.shapes = self._layers[int(node.attrs["token"])]
                 node.op = "KerasLayer"
-                node.attrs = {"layer": layer, "class": type(layer).__name__}
+                node.attrs = {"layer": layer, "class": type(layer).__name__, "masked": masked}
 
     def _origin(self, name: str, op: str) -> str:
         return self._scopes.get(name.partition("/")[0], name)
@@ -201,6 +224,11 @@ class _Tracer:
 
 def _tensors_only(keywords: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in keywords.items() if key not in ("training", "mask")}
+
+
+def _is_unrolled(operation: Any) -> bool:
+    """Whether a recurrent layer is to be written step by step, so that any cell will do."""
+    return bool(getattr(getattr(operation, "forward_layer", operation), "unroll", False))
 
 
 def _takes_training(operation: Any) -> bool:

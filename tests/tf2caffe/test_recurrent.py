@@ -1,0 +1,169 @@
+"""Recurrent layers, embeddings and TimeDistributed in real Caffe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfcaffe.errors import UnsupportedError
+from tfcaffe.oracle.pycaffe import Caffe
+from whole import check, written
+
+Build = Callable[[Any, Any], Any]  # keras.layers and the input: the outputs
+STEPS, FEATURES, UNITS = 5, 3, 4
+
+
+def sequences(build: Build, batch: int = 2) -> Any:
+    """A model of sequences."""
+    import keras
+
+    x = keras.Input((STEPS, FEATURES), batch_size=batch, name="x")
+    return keras.Model(x, build(keras.layers, x))
+
+
+CASES: dict[str, Build] = {
+    "last": lambda k, x: k.LSTM(UNITS)(x),
+    "all": lambda k, x: k.LSTM(UNITS, return_sequences=True)(x),
+    "no bias": lambda k, x: k.LSTM(UNITS, use_bias=False)(x),
+    "backwards": lambda k, x: k.LSTM(UNITS, go_backwards=True)(x),
+    "all backwards": lambda k, x: k.LSTM(UNITS, go_backwards=True, return_sequences=True)(x),
+    "states": lambda k, x: k.LSTM(UNITS, return_state=True)(x),
+    "all and states": lambda k, x: k.LSTM(UNITS, return_sequences=True, return_state=True)(x),
+    "hidden state alone": lambda k, x: k.LSTM(UNITS, return_state=True)(x)[1],
+    "from states": lambda k, x: k.LSTM(UNITS, return_sequences=True)(
+        x, initial_state=k.LSTM(UNITS, return_state=True)(x)[1:]
+    ),
+    "cell": lambda k, x: k.RNN(k.LSTMCell(UNITS))(x),
+    "two": lambda k, x: k.Dense(2)(k.LSTM(3)(k.LSTM(UNITS, return_sequences=True)(x))),
+    "each step": lambda k, x: k.TimeDistributed(k.Dense(2, activation="relu"))(
+        k.LSTM(UNITS, return_sequences=True)(x)
+    ),
+    "repeated": lambda k, x: k.LSTM(3, return_sequences=True)(k.RepeatVector(6)(k.LSTM(UNITS)(x))),
+    "both ways": lambda k, x: k.Bidirectional(k.LSTM(UNITS))(x),
+    "both ways, all": lambda k, x: k.Dense(2)(
+        k.Bidirectional(k.LSTM(UNITS, return_sequences=True))(x)
+    ),
+    "both ways, sum": lambda k, x: k.Bidirectional(k.LSTM(UNITS), merge_mode="sum")(x),
+    "both ways, average": lambda k, x: k.Bidirectional(
+        k.LSTM(UNITS, return_sequences=True), merge_mode="ave"
+    )(x),
+    "both ways, product": lambda k, x: k.Bidirectional(k.LSTM(UNITS), merge_mode="mul")(x),
+    "both ways, apart": lambda k, x: k.Bidirectional(k.LSTM(UNITS), merge_mode=None)(x),
+    "simple": lambda k, x: k.SimpleRNN(UNITS)(x),
+    "simple backwards": lambda k, x: k.SimpleRNN(UNITS, go_backwards=True)(x),
+    "unrolled LSTM": lambda k, x: k.LSTM(UNITS, unroll=True)(x),
+    "unrolled GRU": lambda k, x: k.GRU(UNITS, unroll=True, return_sequences=True)(x),
+    "unrolled simple": lambda k, x: k.SimpleRNN(UNITS, unroll=True, return_sequences=True)(x),
+    "unrolled both ways": lambda k, x: k.Bidirectional(k.GRU(UNITS, unroll=True))(x),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_recurrent(name: str, tmp_path: Path, caffe: Caffe) -> None:
+    net = check(sequences(CASES[name]), tmp_path, caffe)
+    assert ("LSTM" in net.types) == ("unrolled" not in name and "simple" not in name)
+
+
+def test_an_lstm_of_one_sequence_needs_no_moves(tmp_path: Path, caffe: Caffe) -> None:
+    net = check(sequences(CASES["all"], batch=1), tmp_path, caffe)
+    assert net.types == ["Input", "Reshape", "Parameter", "LSTM"]
+
+
+def test_text_recognition(tmp_path: Path, caffe: Caffe) -> None:
+    """A convolution, its columns as steps, LSTMs both ways, a softmax for each step."""
+    import keras
+
+    k = keras.layers
+    x = keras.Input((8, 9, 3), batch_size=2, name="x")
+    y = k.Permute((2, 1, 3))(k.Conv2D(4, 3, activation="relu")(x))
+    y = k.Bidirectional(k.LSTM(UNITS, return_sequences=True))(k.Reshape((7, 24))(y))
+    check(keras.Model(x, k.Dense(6, activation="softmax")(y)), tmp_path, caffe)
+
+
+def test_embedding(tmp_path: Path, caffe: Caffe) -> None:
+    import keras
+
+    k = keras.layers
+    x = keras.Input((6,), batch_size=2, dtype="int32", name="x")
+    y = k.LSTM(UNITS)(k.Embedding(11, 3, name="embed")(x))
+    words = np.random.default_rng(0).integers(0, 11, (2, 6)).astype(np.float32)
+    net = check(keras.Model(x, k.Dense(2)(y)), tmp_path, caffe, {"x": words})
+    assert net.types[:2] == ["Input", "Embed"]
+
+
+def test_embedding_and_convolution(tmp_path: Path, caffe: Caffe) -> None:
+    import keras
+
+    k = keras.layers
+    x = keras.Input((9,), batch_size=2, name="x")
+    y = k.GlobalMaxPooling1D()(k.Conv1D(4, 3, activation="relu")(k.Embedding(11, 5)(x)))
+    words = np.random.default_rng(0).integers(0, 11, (2, 9)).astype(np.float32)
+    check(keras.Model(x, k.Dense(2)(y)), tmp_path, caffe, {"x": words})
+
+
+def test_images_in_time(tmp_path: Path, caffe: Caffe) -> None:
+    """A convolution, and a model of several layers, at each step."""
+    import keras
+
+    k = keras.layers
+    inner = keras.Sequential(
+        [keras.Input((6, 4, 4)), k.MaxPooling2D(2), k.Flatten(), k.Dense(3, name="inner")]
+    )
+    x = keras.Input((3, 8, 6, 2), batch_size=2, name="x")
+    y = k.TimeDistributed(k.Conv2D(4, 3, activation="relu"), name="conv")(x)
+    y = k.LSTM(UNITS)(k.TimeDistributed(inner)(y))
+    net = check(keras.Model(x, y), tmp_path, caffe)
+    assert net.types[:5] == ["Input", "Reshape", "Convolution", "ReLU", "Pooling"]
+
+
+def test_numbers_in_another_order(tmp_path: Path, caffe: Caffe) -> None:
+    import keras
+
+    x = keras.Input((STEPS, FEATURES), batch_size=2, name="x")
+    y = keras.layers.Dense(UNITS)(x)
+    ops = keras.ops
+    found = [ops.flip(y, 1), ops.take(y, [2, 0, 0], 1), ops.take(y, [3, 1], 2), ops.roll(y, 2, 1)]
+    check(keras.Model(x, found), tmp_path, caffe)
+
+
+def test_masks_are_refused(tmp_path: Path) -> None:
+    import keras
+
+    x = keras.Input((6,), batch_size=2, dtype="int32", name="x")
+    y = keras.layers.LSTM(UNITS, name="r")(keras.layers.Embedding(11, 3, mask_zero=True)(x))
+    with pytest.raises(UnsupportedError, match=r"layer 'r'.*leaves out steps by a mask"):
+        written(keras.Model(x, y), tmp_path)
+
+
+REFUSED: dict[str, tuple[Build, str]] = {
+    "GRU": (lambda k, x: k.GRU(UNITS, name="r")(x), r"no GRU layer; with unroll=True"),
+    "both ways GRU": (lambda k, x: k.Bidirectional(k.GRU(UNITS), name="r")(x), "GRUCell"),
+    "activation": (
+        lambda k, x: k.LSTM(UNITS, activation="relu", name="r")(x),
+        "activation is relu",
+    ),
+    "gates": (
+        lambda k, x: k.LSTM(UNITS, recurrent_activation="hard_sigmoid", name="r")(x),
+        "recurrent_activation is hard_sigmoid",
+    ),
+    "stateful": (lambda k, x: k.LSTM(UNITS, stateful=True, name="r")(x), "stateful=False"),
+    "steps of a simple one": (
+        lambda k, x: k.SimpleRNN(UNITS, return_sequences=True, name="r")(x),
+        "only the last state of a SimpleRNN.*unroll=True",
+    ),
+    "many cells": (
+        lambda k, x: k.RNN([k.LSTMCell(2), k.LSTMCell(3)], name="r")(x),
+        "StackedRNNCells",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str, tmp_path: Path) -> None:
+    build, reason = REFUSED[name]
+    with pytest.raises(UnsupportedError, match=f"(?s)layer 'r'.*{reason}"):
+        written(sequences(build), tmp_path)
