@@ -95,6 +95,13 @@ def _merge_powers(layers: list[NewLayer], outputs: Iterable[Blob]) -> list[NewLa
                 layer if reader is before else reader for reader in read[before.bottoms[0]]
             ]
             before = layer.bottoms[0].maker
+        own = layer.message.power_param
+        if (own.scale, own.shift, own.power) == (1, 0, 1) and layer.tops[0] not in fixed:
+            gone.add(layer)  # two of them were each other's inverse
+            for reader in read[layer.tops[0]]:
+                reader.bottoms = [
+                    layer.bottoms[0] if blob is layer.tops[0] else blob for blob in reader.bottoms
+                ]
     return [layer for layer in layers if layer not in gone]
 
 

@@ -219,8 +219,15 @@ def erf_tail(site: Site, x: Value, scale: float, weight: float = 1.0) -> tuple[V
         sum_ = site.power(product, shift=a, hint="poly")
     sum_ = site.product(sum_, t, hint="poly")
     square = site.power(x, scale=scale, power=2.0, hint="square")
-    bell = plain(site, square, "Exp", scale=-1.0)
-    return size, site.product(sum_, bell, hint="tail")
+    return size, site.product(sum_, _bell(site, square), hint="tail")
+
+
+def _bell(site: Site, square: Value) -> Value:
+    """exp(-x) of an x ≥ 0, or 1 / sigmoid(x) - 1 where a dialect has no Exp."""
+    if site.dialect.has("Exp"):
+        return plain(site, square, "Exp", scale=-1.0)
+    inverse = site.power(plain(site, square, "Sigmoid"), power=-1.0, hint="inverse")
+    return site.power(inverse, shift=-1.0, hint="exp")
 
 
 @op("gelu")
