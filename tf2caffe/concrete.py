@@ -87,7 +87,7 @@ def _recorded(
     graph = record(operations, ends.inputs, ends.outputs, readers, origins)
     for name, held in variables.items():
         node = graph.nodes[name]
-        node.shapes, node.dtypes = [tuple(held.shape.as_list())], [held.dtype.base_dtype.name]
+        node.shapes, node.dtypes = [(*held.shape.as_list(),)], [held.dtype.base_dtype.name]
     for node in graph.nodes.values():
         if node.op == "ResourceGather":
             node.op, node.inputs = "GatherV2", [*node.inputs, graph.leaf(f"{node.name}:axis", 0)]

@@ -7,17 +7,20 @@ from functools import partial
 from math import prod
 from typing import Any
 
-from tf2caffe.graph import Graph, Read
+import numpy as np
+
+from tf2caffe.graph import HALVES, Array, Graph, Read
 from tf2caffe.record import record
 from tfcaffe.errors import UnsupportedError
 
-_INT32 = 3  # types.proto
+_FLOAT, _INT32 = 1, 3  # types.proto
+_HALVES = frozenset([14, 19])  # bfloat16 and half
 _LEAF = 1024  # numbers; a larger constant stays where it is until it is written
 
 
 def from_definition(
     definition: Any,
-    inputs: Mapping[str, tuple[str, Sequence[int]]],
+    inputs: Mapping[str, tuple[str, Sequence[int] | None]],
     outputs: Mapping[str, str],
     variables: Mapping[str, Read],
     origins: Callable[[str, str], str],
@@ -25,7 +28,8 @@ def from_definition(
     """The record of a GraphDef without function calls.
 
     Args:
-        inputs: by the users' name: a node, which becomes a placeholder, and its shape.
+        inputs: by the users' name: a node, which becomes a placeholder, and its shape; None for
+            one that is not known.
         outputs: by the users' name: a tensor (`node:0`).
         variables: numbers of the placeholders that stand for variables, by node.
         origins: the Keras layer or scope of a node by its name and op.
@@ -35,17 +39,17 @@ def from_definition(
     """
     import tensorflow as tf
 
-    shapes = {node: shape for node, shape in inputs.values()}
+    shapes = dict(inputs.values())
     leaves = dict(variables)
     kept = tf.compat.v1.GraphDef()
     kept.versions.CopyFrom(definition.versions)
     for node in _needed(definition, [*outputs.values()], shapes):
         if node.name in shapes:
             _placeholder(kept, node, _type(node), tf.TensorShape(shapes[node.name]).as_proto())
-        elif node.op == "Const" and _count(node) > _LEAF:
+        elif node.op == "Const" and (_count(node) > _LEAF or _type(node) in _HALVES):
             tensor = node.attr["value"].tensor
             _placeholder(kept, node, tensor.dtype, tensor.tensor_shape)
-            leaves[node.name] = partial(tf.make_ndarray, tensor)
+            leaves[node.name] = partial(_numbers, tensor)
         else:
             copy = kept.node.add()
             copy.CopyFrom(node)
@@ -53,6 +57,7 @@ def from_definition(
             for name in ("_output_shapes", "_class"):
                 copy.attr.pop(name, None)
             _without_resource(kept, copy)
+    halves = [_widened(node) for node in kept.node]
     traced = tf.Graph()
     try:
         with traced.as_default():
@@ -61,7 +66,27 @@ def from_definition(
         reason = (str(error).strip().splitlines() or [""])[0]
         raise UnsupportedError(f"TensorFlow cannot build the graph: {reason}") from error
     fed = {name: f"{node}:0" for name, (node, _) in inputs.items()}
-    return record(traced.get_operations(), fed, outputs, leaves, origins)
+    graph = record(traced.get_operations(), fed, outputs, leaves, origins)
+    if any(halves):
+        graph.notes.append(HALVES)
+    return graph
+
+
+def _numbers(tensor: Any) -> Array:
+    from tensorflow import make_ndarray
+
+    array: Array = make_ndarray(tensor)
+    return array.astype(np.float32) if tensor.dtype in _HALVES else array
+
+
+def _widened(node: Any) -> bool:
+    """Numbers of 16 bits become float32, as Caffe has them; tells whether there were any."""
+    found = False
+    for attr in node.attr.values():
+        if attr.type in _HALVES:
+            attr.type = _FLOAT
+            found = True
+    return found
 
 
 def _needed(definition: Any, outputs: Sequence[str], ends: Mapping[str, Any]) -> list[Any]:

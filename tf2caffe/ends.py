@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -10,6 +11,7 @@ from tf2caffe.options import Options
 from tfcaffe.errors import UsageError
 
 _NO_OUTPUTS = frozenset(["NoOp", "Const", "Assert", "Placeholder", "PlaceholderWithDefault"])
+_TRAINING = re.compile("Apply|Assign|Queue|Summary|Save|gradients/|save/|Momentum|Adam")
 _LISTED = 10
 
 
@@ -73,9 +75,10 @@ def found_outputs(definition: Any, inputs: Iterable[str]) -> dict[str, str]:
     ]
     if not ends:
         raise UsageError("the graph computes nothing from its placeholders; name --outputs")
-    training = any(node.name.startswith("gradients/") for node in definition.node)
+    by_name = {node.name: node.op for node in definition.node}
+    training = any(name.startswith("gradients/") for name in by_name)
     if training or len(ends) > _LISTED:
-        shown = [name for name in ends if not name.startswith(("gradients", "save", "Adam"))]
+        shown = [name for name in ends if not _TRAINING.search(f"{by_name[name]} {name}")]
         raise UsageError(
             "the graph is one for training, so name what is to be computed with --outputs (and "
             f"--inputs); nobody reads, for instance, {', '.join(shown[:_LISTED]) or 'nothing'}"
@@ -97,7 +100,7 @@ def _behind(definition: Any, nodes: Iterable[str]) -> set[str]:
     return reached
 
 
-def fixed_shape(
+def _fixed_shape(
     name: str, known: Sequence[int | None] | None, options: Options
 ) -> tuple[int, ...] | str:
     """The sizes of an input: those that are said, else those that are known, with a batch of 1.
@@ -131,11 +134,11 @@ def _fits(shape: Sequence[int | None], known: Sequence[int | None]) -> bool:
 
 def fixed_shapes(
     known: Mapping[str, Sequence[int | None] | None], options: Options
-) -> dict[str, tuple[int, ...]]:
-    """The sizes of all inputs.
+) -> dict[str, tuple[int, ...] | str]:
+    """The sizes of all inputs, or what to say where some are missing.
 
     Raises:
-        UsageError: sizes that nobody says, all at once; or --input-shape names no input.
+        UsageError: --input-shape names no input.
     """
     given: Mapping[str, Sequence[int | None]] = options["input_shape"] or {}
     if unknown := given.keys() - known.keys():
@@ -143,8 +146,15 @@ def fixed_shapes(
             f"--input-shape {min(unknown)}: there is no such input; the inputs are "
             f"{', '.join(known)}"
         )
-    shapes = {name: fixed_shape(name, shape, options) for name, shape in known.items()}
-    lacking = [shape for shape in shapes.values() if isinstance(shape, str)]
-    if lacking:
+    return {name: _fixed_shape(name, shape, options) for name, shape in known.items()}
+
+
+def all_fixed(shapes: Mapping[str, tuple[int, ...] | str]) -> dict[str, tuple[int, ...]]:
+    """The sizes of all inputs.
+
+    Raises:
+        UsageError: sizes that nobody says, all at once.
+    """
+    if lacking := [shape for shape in shapes.values() if isinstance(shape, str)]:
         raise UsageError("the input " + "; the input ".join(lacking))
     return {name: shape for name, shape in shapes.items() if not isinstance(shape, str)}

@@ -31,6 +31,7 @@ _PASSES_ON = frozenset(  # ops whose outputs are their inputs, as far as Caffe i
         "PlaceholderWithDefault",
     ]
 )
+HALVES = "the source rounds to 16 bits between its layers; Caffe computes with 32 bits throughout"
 _SMALL = 1 << 16  # bytes of constants that are kept once they are known
 
 
@@ -272,9 +273,7 @@ def skip_identities(graph: Graph) -> None:
     graph.marks = {mark: source(t) for mark, t in graph.marks.items()}
     graph.outputs = {name: source(t) for name, t in graph.outputs.items()}
     if halves:
-        graph.notes.append(
-            "the source rounds numbers between layers to 16 bits; Caffe computes with 32 bits"
-        )
+        graph.notes.append(HALVES)
 
 
 def only_between(graph: Graph) -> None:

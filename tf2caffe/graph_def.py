@@ -7,7 +7,7 @@ from typing import Any
 
 from tf2caffe import loops
 from tf2caffe.definition import from_definition
-from tf2caffe.ends import fixed_shapes, found_inputs, found_outputs, named, tensors_of
+from tf2caffe.ends import all_fixed, fixed_shapes, found_inputs, found_outputs, named, tensors_of
 from tf2caffe.graph import Graph, Read, only_between, skip_identities
 from tf2caffe.noise import without_noise
 from tf2caffe.options import Options
@@ -59,7 +59,7 @@ def network_of(
     shapes = fixed_shapes(_shapes(definition, fed), options)
     graph = from_definition(
         definition,
-        {name: (_node(tensor), shapes[name]) for name, tensor in fed.items()},
+        {name: (_node(tensor), _known(shapes[name])) for name, tensor in fed.items()},
         wanted,
         variables,
         scopes(definition),
@@ -68,7 +68,12 @@ def network_of(
     loops.closed(graph)
     without_noise(graph)
     only_between(graph)
+    all_fixed({name: shapes[name] for name in graph.inputs})
     return graph
+
+
+def _known(shape: tuple[int, ...] | str) -> tuple[int, ...] | None:
+    return None if isinstance(shape, str) else shape
 
 
 def _nodes(names: Sequence[str]) -> set[str]:

@@ -31,7 +31,7 @@ def without_noise(graph: Graph) -> None:
         return
     alias: dict[Tensor, Tensor] = {}
     for node in all_nodes(graph.outputs.values()):
-        kept = _kept(node, graph)
+        kept = _kept(node)
         if kept is not None:
             alias[Tensor(node)] = kept
     for node in list(all_nodes(graph.outputs.values())):
@@ -42,15 +42,15 @@ def without_noise(graph: Graph) -> None:
         graph.notes.append(f"dropout that the graph has for training is left out: {names}")
 
 
-def _kept(node: Node, graph: Graph) -> Tensor | None:
+def _kept(node: Node) -> Tensor | None:
     """What a dropout is of; None if the node is none."""
     if node.op in ("Select", "SelectV2") and _is_mask(node.inputs[0]):
-        return _unscaled(node.inputs[1], graph)
+        return _unscaled(node.inputs[1])
     if node.op != "Mul":
         return None
     for x, mask in (node.inputs, reversed(node.inputs)):
         if _is_mask(mask) and not _is_mask(x):
-            return _unscaled(x, graph)
+            return _unscaled(x)
     return None
 
 
@@ -62,19 +62,25 @@ def _is_mask(tensor: Tensor) -> bool:
         if node.op in _RANDOM:
             found = True
         elif node.op in _MASK:
-            stack += [t for t in node.inputs if t.node.shapes[t.index] != ()]
+            stack += [t for t in node.inputs if not _is_number(t)]
         else:
             return False
     return found
 
 
-def _unscaled(x: Tensor, graph: Graph) -> Tensor:
+def _unscaled(x: Tensor) -> Tensor:
     """Without the factor 1 / keep, which is a single number."""
-    if x.op in ("RealDiv", "Div", "Mul") and x.node.inputs[1].node.shapes[0] == ():
+    if x.op in ("RealDiv", "Mul") and _is_number(x.node.inputs[1]):
         return x.node.inputs[0]
-    if x.op == "Mul" and x.node.inputs[0].node.shapes[0] == ():
+    if x.op == "Mul" and _is_number(x.node.inputs[0]):
         return x.node.inputs[1]
     return x
+
+
+def _is_number(tensor: Tensor) -> bool:
+    """Whether it is a single number, or a placeholder that nobody says more of (keep_prob)."""
+    shape = tensor.node.shapes[tensor.index]
+    return shape == () or (shape is None and tensor.op == "Placeholder")
 
 
 def _resolved(tensor: Tensor, alias: dict[Tensor, Tensor]) -> Tensor:

@@ -69,7 +69,7 @@ class _Known:
                 return None if given is None else not given
             case "LogicalAnd" | "LogicalOr":
                 both = [self(name) for name in node.input[:2]]
-                winner = node.op == "LogicalOr"
+                winner = bool(node.op == "LogicalOr")
                 if winner in both:
                     return winner
                 return None if None in both else not winner

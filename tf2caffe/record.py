@@ -35,8 +35,9 @@ def record(
     for op in operations:
         shapes = [_shape(out) for out in op.outputs]
         dtypes = [out.dtype.base_dtype.name for out in op.outputs]
+        kind = "RealDiv" if op.type == "Div" and "float" in dtypes[0] else op.type
         origin = origins(op.name, op.type)
-        node = Node(op.name, op.type, [], _Attributes(op), shapes, dtypes, origin)
+        node = Node(op.name, kind, [], _Attributes(op), shapes, dtypes, origin)
         nodes[op.name] = node
         pending.append((node, op))
     values = {nodes[name]: read for name, read in variables.items() if name in nodes}

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import cache
 
 from tf2caffe.graph import Graph, Node
+from tfcaffe.errors import UnsupportedError
 from tfcaffe.tables import table
 
 Match = Callable[[Node, Graph], bool]
@@ -42,9 +43,16 @@ def rewrite(graph: Graph) -> None:
         here = [name for name in sorted(_PATTERNS) if _ROOTS[name][0] == order]
         for node in list(graph.reached()):
             before = list(node.inputs)
-            while any(node.op in _ROOTS[name][1] and _PATTERNS[name](node, graph) for name in here):
+            while any(node.op in _ROOTS[name][1] and _matches(name, node, graph) for name in here):
                 graph.changed(node, before)
                 before = list(node.inputs)
+
+
+def _matches(name: str, node: Node, graph: Graph) -> bool:
+    try:
+        return _PATTERNS[name](node, graph)
+    except UnsupportedError:  # a size that nobody knows, which is told when the node is said
+        return False
 
 
 @cache
