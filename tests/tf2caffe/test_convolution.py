@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from branches import branches
+from tfcaffe.errors import UnsupportedError
 from tfcaffe.oracle.pycaffe import Caffe
-from whole import check
+from whole import check, written
 
 _SIZES = [(10, 13), (11, 8)]  # each axis even and odd
 
@@ -166,3 +167,36 @@ def test_channels_first(tmp_path: Path, caffe: Caffe) -> None:
     }
     net = check(branches((3, 8, 10), cases), tmp_path, caffe)
     assert not {"Reshape", "Slice"} & set(net.types)
+
+
+def test_strides_and_dilation_at_once(tmp_path: Path, caffe: Caffe) -> None:
+    """Keras refuses them, TensorFlow does not."""
+    import keras
+    import tensorflow as tf
+
+    class Strided(keras.layers.Layer):
+        def build(self, shape: Any) -> None:
+            self.kernel = self.add_weight(shape=(3, 2, shape[-1], 4), name="kernel")
+
+        def call(self, x: Any) -> Any:
+            pads = [[0, 0], [3, 0], [1, 2], [0, 0]]
+            return tf.nn.conv2d(x, self.kernel, 2, pads, dilations=(2, 3))
+
+    cases = {"conv": [Strided()]}
+    check(branches((9, 10, 3), cases), tmp_path, caffe)
+
+
+def test_a_kernel_that_is_computed_is_refused(tmp_path: Path) -> None:
+    import keras
+    import tensorflow as tf
+
+    x = keras.Input((4, 4, 2), batch_size=1, name="x")
+    k = keras.Input((3, 2, 5), batch_size=3, name="k")
+
+    class Computed(keras.layers.Layer):
+        def call(self, x: Any, k: Any) -> Any:
+            return tf.nn.conv2d(x, k, 1, "SAME")
+
+    model = keras.Model([x, k], Computed(name="conv")(x, k))
+    with pytest.raises(UnsupportedError, match=r"layer 'conv'.*computed.*--outputs"):
+        written(model, tmp_path)

@@ -83,6 +83,15 @@ def test_an_average_takes_the_fewest_layers(
     assert net.types == ["Input", *layers]
 
 
+@pytest.mark.parametrize("kernel", [1, 2, 3])
+def test_a_dialect_that_rounds_down_needs_no_cut(kernel: int, tmp_path: Path, caffe: Caffe) -> None:
+    from keras.layers import AveragePooling2D, MaxPooling2D
+
+    cases = {"max": [MaxPooling2D(kernel, 2)], "ave": [AveragePooling2D(kernel, 2)]}
+    net = check(branches((10, 11, 3), cases), tmp_path, caffe, dialect="caffe-master")
+    assert net.types == ["Input", "Pooling", "Pooling"]
+
+
 def test_global(tmp_path: Path, caffe: Caffe) -> None:
     from keras import layers
 

@@ -20,7 +20,7 @@ Read = Callable[[], np.ndarray]
 def convolution(site: Site) -> Value:
     """A Convolution; a third input is its bias."""
     x = site.image(0)
-    shape = site.node.inputs[1].shape
+    shape = kernel_shape(site)
     channels = x.shape[1]
     if site.node.op == "DepthwiseConv2dNative":
         groups, outputs = channels, shape[-2] * shape[-1]
@@ -48,6 +48,16 @@ def convolution(site: Site) -> Value:
         **found.fields(more),
     )
     return site.image_of(top)
+
+
+def kernel_shape(site: Site) -> tuple[int, ...]:
+    """TensorFlow's shape of the kernel, which must not depend on the net's inputs."""
+    if not site.is_constant(1):
+        raise site.refusal(
+            "its kernel is computed from the net's inputs, and Caffe's kernels are weights; cut "
+            "the net before it with --outputs"
+        )
+    return site.node.inputs[1].shape
 
 
 def even(site: Site, x: Value, found: Windows, depthwise: bool) -> tuple[Value, Windows, Pads]:

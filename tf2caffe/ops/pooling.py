@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from math import prod
@@ -35,7 +35,7 @@ def pooling(site: Site) -> Value:
             return site.image_of(top)
     if average:
         return _average(site, x, found)
-    if set(found.kernel) == {1} and _made(found, sizes) != found.counts(sizes):
+    if set(found.kernel) == {1} and _rounding(site, found, sizes) is None:
         return _weighted(site, x, found)  # picks numbers, as a convolution does without cutting
     return _maximum(site, x, found)
 
@@ -53,24 +53,41 @@ def _kind(average: bool) -> str:
     return "AVE" if average else "MAX"
 
 
-def _made(found: Windows, sizes: Sequence[int]) -> tuple[int, ...]:
+def _made(found: Windows, sizes: Sequence[int], ceil: bool = True) -> tuple[int, ...]:
     """How many windows Caffe makes with the pads in front on both sides."""
     fronts = [before for before, _ in found.pads]
     return tuple(
-        pooled_size(size, k, s, p, ceil=True, clip=any(fronts))
+        pooled_size(size, k, s, p, ceil=ceil, clip=any(fronts))
         for size, k, s, p in zip(sizes, found.kernel, found.strides, fronts, strict=True)
     )
 
 
-def _pool(site: Site, x: Value, average: bool, found: Windows) -> Value:
+def _pool(
+    site: Site, x: Value, average: bool, found: Windows, rounding: Mapping[str, str]
+) -> Value:
     none = ((0, 0),) * len(found.kernel)
-    top = site.layer("Pooling", x, hint="pool", pool=_kind(average), **found.fields(none))
-    return site.image_of(top)
+    fields = {**found.fields(none), **rounding}
+    return site.image_of(site.layer("Pooling", x, hint="pool", pool=_kind(average), **fields))
+
+
+def _rounding(site: Site, found: Windows, sizes: Sequence[int]) -> Mapping[str, str] | None:
+    """The field with which Caffe makes TensorFlow's windows and no more; None if none does."""
+    if not all(0 <= p < k for (p, _), k in zip(found.pads, found.kernel, strict=True)):
+        return None
+    wanted = found.counts(sizes)
+    if _made(found, sizes) == wanted:
+        return {}
+    down = {"round_mode": "FLOOR"}
+    fits = _made(found, sizes, ceil=False) == wanted and site.dialect.allows("Pooling", **down)
+    return down if fits else None
 
 
 def _maximum(site: Site, x: Value, found: Windows) -> Value:
     """Caffe's windows may be more at either end, as whole strides; what is too many is cut off."""
     sizes = x.shape[2:]
+    rounding = _rounding(site, found, sizes)
+    if rounding is not None:
+        return _pool(site, x, False, found, rounding)
     wanted = found.counts(sizes)
     choices = [
         [
@@ -91,9 +108,7 @@ def _maximum(site: Site, x: Value, found: Windows) -> Value:
             for made, m, want in zip(_made(larger, sizes), fronts, wanted, strict=True)
         ]
         if min(spare) >= 0:
-            y = _pool(site, x, False, larger)
-            if not any(spare) and not any(fronts):
-                return y
+            y = _pool(site, x, False, larger, {})
             return padded(site, y, [(-m, -s) for m, s in zip(fronts, spare, strict=True)])
     raise _unsayable(site, found)
 
@@ -110,13 +125,11 @@ def _average(site: Site, x: Value, found: Windows) -> Value:
     if site.attrs.get("counts_pads"):
         real = site.attrs.get("divisors", np.full_like(real, prod(found.kernel)))
     fronts = [(before, before) for before, _ in found.pads]
-    fits = _made(found, sizes) == found.counts(sizes) and all(
-        0 <= p < k for (p, _), k in zip(fronts, found.kernel, strict=True)
-    )
+    rounding = _rounding(site, found, sizes)
     pooled = _divisors(found, sizes, fronts) / real
     summed = prod(found.kernel) / real
-    if fits and (np.all(pooled == 1) or np.any(summed != 1)):
-        y, factors = _pool(site, x, True, found), pooled
+    if rounding is not None and (np.all(pooled == 1) or np.any(summed != 1)):
+        y, factors = _pool(site, x, True, found, rounding), pooled
     else:
         y, factors = _weighted(site, x, found), summed
     if np.all(factors == 1):

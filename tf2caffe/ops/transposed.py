@@ -11,7 +11,7 @@ import numpy as np
 from tf2caffe import windows
 from tf2caffe.graph import Tensor
 from tf2caffe.ops import op
-from tf2caffe.ops.convolution import zero_rows
+from tf2caffe.ops.convolution import kernel_shape, zero_rows
 from tf2caffe.ops.padding import padded
 from tf2caffe.site import Site, Value
 from tf2caffe.windows import GROWTH, Pads, Windows
@@ -29,7 +29,7 @@ def transposed(site: Site) -> Value:
     """
     value = site.value(2)
     x = site.to(value, site.image_layout(value.tf_shape))
-    shape = site.node.inputs[1].shape
+    shape = kernel_shape(site)
     wanted = site.spatial(Tensor(site.node).shape)
     crops = site.spatial(site.attrs.get("crops") or [(0, 0)] * len(shape))
     before = [w + sum(c) for w, c in zip(wanted, crops, strict=True)]
