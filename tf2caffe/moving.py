@@ -95,14 +95,14 @@ def _swapped(site: Site, value: Value, p: int, a: int, b: int, s: int) -> Value:
     """[p, a, b, s] in memory becomes [p, b, a, s]; the blob's shape is whatever suits."""
     if min(a, b) <= _PIECES:
         return _by_slices(site, value, p, a, b, s)
-    kernel = np.eye(min(a, b), dtype=np.float32)
     dilation: dict[str, Any] = {"dilation": s} if s > 1 else {}
-    if b <= a:  # output b is every s-th number of a row of b·s
+    deconvolution = b > a and site.dialect.allows("Deconvolution", **dilation)
+    if not deconvolution:  # output b is every s-th number of a row of b·s
         top = _one_hot(
             site,
             _shaped(site, value, (p, 1, a, b * s)),
             "Convolution",
-            kernel.reshape(b, 1, 1, b),
+            np.eye(b, dtype=np.float32).reshape(b, 1, 1, b),
             num_output=b,
             kernel_h=1,
             kernel_w=b,
@@ -113,7 +113,7 @@ def _swapped(site: Site, value: Value, p: int, a: int, b: int, s: int) -> Value:
             site,
             _shaped(site, value, (p, a, b, s)),
             "Deconvolution",
-            kernel.reshape(a, 1, 1, a),
+            np.eye(a, dtype=np.float32).reshape(a, 1, 1, a),
             num_output=1,
             kernel_h=1,
             kernel_w=a,

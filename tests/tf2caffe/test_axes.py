@@ -103,12 +103,14 @@ def test_a_torn_factor_is_told() -> None:
     assert axes.refined(Layout.caffe((6, 4)), Layout(((4,), (6,)), ((0,), (1,)))) is None
 
 
-def move(have: Layout, want: Layout, folder: Path, caffe: Caffe) -> list[str]:
+def move(
+    have: Layout, want: Layout, folder: Path, caffe: Caffe, written: str = "caffe-1.0"
+) -> list[str]:
     """Move random numbers in real Caffe and compare with numpy; the types of the layers."""
     node = Node("move", "Move", [], {}, [have.tf_shape], ["float32"], "move")
     source = Node("x", "Placeholder", [], {}, [have.tf_shape], ["float32"], "x")
     graph = Graph({"x": Tensor(source)}, {"y": Tensor(node)}, {}, lambda _: [])
-    builder = Builder(graph, dialect.load("caffe-1.0"))
+    builder = Builder(graph, dialect.load(written))
     site = Site(builder, node)
     shape = tuple(int(s or 0) for s in have.shape)
     message = schema.load().message("LayerParameter")()
@@ -164,6 +166,11 @@ def test_moves_in_caffe(
     sizes = have.tf_shape
     made = move(have, laid(tuple(int(sizes[d] or 0) for d in target), target), tmp_path, caffe)
     assert types is None or made == types
+
+
+def test_a_portable_move_has_no_dilated_deconvolution(tmp_path: Path, caffe: Caffe) -> None:
+    have, want = laid((2, 9, 12, 2), (0, 1, 2, 3)), laid((2, 12, 9, 2), (0, 2, 1, 3))
+    assert move(have, want, tmp_path, caffe, "portable") == [R, C]
 
 
 def test_moves_without_common_factors(tmp_path: Path, caffe: Caffe) -> None:

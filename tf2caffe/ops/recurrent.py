@@ -36,7 +36,8 @@ def lstm(site: Site) -> list[Value]:
     x = _time_first(site, inputs[0])
     if layer.go_backwards:
         x = _backwards(site, x)
-    made = _lstm(site, x, layer.cell, states, expose=bool(states) or wants_cell)
+    cont = _cont(site, x, bool(states))
+    made = _lstm(site, x, cont, layer.cell, states, expose=bool(states) or wants_cell)
     answer = made[0] if layer.return_sequences else _last(site, made[0])
     if not layer.return_state:
         return [answer]
@@ -54,11 +55,12 @@ def bidirectional(site: Site) -> list[Value]:
     if len(site.node.inputs) > 1 or any(part.return_state for part in parts):
         raise site.refusal(f"states of a Bidirectional layer go in or out; {_UNROLL}")
     x = _time_first(site, site.value(0))
+    cont = _cont(site, x, False)
     answers = []
     for part, hint in zip(parts, ("lstm", "backward"), strict=True):
         _check(site, part, "LSTMCell")
         sequence = _backwards(site, x) if part.go_backwards else x
-        (answer, *_) = _lstm(site, sequence, part.cell, [], hint=hint)
+        (answer, *_) = _lstm(site, sequence, cont, part.cell, [], hint=hint)
         answers.append(answer if part.return_sequences else _last(site, answer))
     if layer.return_sequences:
         answers[1] = _backwards(site, answers[1])
@@ -149,6 +151,7 @@ def _is_read(site: Site, output: int) -> bool:
 def _lstm(
     site: Site,
     x: Value,
+    cont: Value,
     cell: Any,
     states: Sequence[Value],
     expose: bool = False,
@@ -170,7 +173,7 @@ def _lstm(
     blobs = site.layers(
         "LSTM",
         x,
-        _cont(site, x, bool(states)),
+        cont,
         *exposed,
         weights={
             "input_weights": gates(lambda: cell.kernel),
