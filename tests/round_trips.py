@@ -8,6 +8,7 @@ it is one layer in Keras. A BatchNorm without a Scale gets none.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,8 @@ def said(plan: Plan, weights: Any) -> dict[str, Said]:
     binding = bind(plan, weights)
     merged = batch_norm_scales(plan)
     passed = {i for i, entry in enumerate(plan.layers) if _is_passed(plan, i, entry)}
-    names = {i: f"{plan.layers[norm].layer.name} and its Scale" for i, norm in merged.items()}
+    names = _names(plan)
+    names |= {i: f"{names[norm]} and its Scale" for i, norm in merged.items()}
 
     def source(ref: Ref) -> tuple[str, int]:
         entry = plan.layers[ref.layer]
@@ -83,7 +85,7 @@ def said(plan: Plan, weights: Any) -> dict[str, Said]:
             return source(plan.net.sources[ref.layer][0])
         if entry.family.source:
             return entry.layer.tops[ref.top], 0
-        return names.get(ref.layer, entry.layer.name), ref.top
+        return names[ref.layer], ref.top
 
     found: dict[str, Said] = {}
     for i, entry in enumerate(plan.layers):
@@ -92,9 +94,19 @@ def said(plan: Plan, weights: Any) -> dict[str, Said]:
         bottoms = [source(ref) for ref in plan.net.sources[i]]
         if entry.layer.type == "Crop":  # the second bottom only tells how large
             del bottoms[1:]
-        name = names.get(i, entry.layer.name)
         values = binding.values(i) if entry.params else {}
-        found[name] = Said(entry.layer.type, bottoms, facts(entry), dict(values))
+        found[names[i]] = Said(entry.layer.type, bottoms, facts(entry), dict(values))
+    return found
+
+
+def _names(plan: Plan) -> dict[int, str]:
+    """Of each layer; Caffe takes several of one name, which are told apart in what comes back."""
+    seen: Counter[str] = Counter()
+    found = {}
+    for i, entry in enumerate(plan.layers):
+        name = entry.layer.name
+        seen[name] += 1
+        found[i] = f"{name}_{seen[name]}" if seen[name] > 1 else name
     return found
 
 
@@ -143,8 +155,7 @@ def facts(entry: PlannedLayer) -> dict[str, Any]:
         plain = {f: v for f, v in plain.items() if f not in _AXIS}
         plain["axis"] = family.axis(layer, rank)
     if layer.type == "Eltwise":
-        ones = [1.0] * len(layer.bottoms)
-        plain["coeff"] = list(options.coeff) or ones
+        shapes["coeff"] = list(options.coeff) or [1.0] * len(layer.bottoms)
     if layer.type == "BatchNorm":
         plain = {"eps": options.eps}
     return shapes | plain

@@ -194,14 +194,14 @@ class Graph:
         for output in self.outputs.values():
             stack: list[tuple[Node, Iterator[Tensor]]] = []
             if output.node not in done and not self.is_constant(output):
-                stack.append((output.node, iter(output.node.inputs)))
+                stack.append((output.node, iter(_cuts_last(output.node.inputs))))
                 done.add(output.node)
             while stack:
                 node, rest = stack[-1]
                 for tensor in rest:
                     if tensor.node not in done and not self.is_constant(tensor):
                         done.add(tensor.node)
-                        stack.append((tensor.node, iter(tensor.node.inputs)))
+                        stack.append((tensor.node, iter(_cuts_last(tensor.node.inputs))))
                         break
                 else:
                     stack.pop()
@@ -250,6 +250,11 @@ class Graph:
         assert self._readers is not None
         own = [Tensor(node, i) for i in range(max(len(node.shapes), 1))]
         return any(t in outputs or self._readers.get(t) for t in own)
+
+
+def _cuts_last(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """So that a cut finds the blob that it is to be as large as, which is read with it."""
+    return sorted(tensors, key=lambda t: t.op in ("StridedSlice", "Slice"))
 
 
 def skip_identities(graph: Graph) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from tf2caffe.naming import caffe_layer
 from tf2caffe.site import Blob, NewLayer
-from tfcaffe.errors import ConversionError
 from tfcaffe.layers import registry
-from tfcaffe.names import unescape
 
 _NOT_IN_PLACE = frozenset({"Eltwise", "MVN", "Softmax"})  # right in Caffe, not with every reader
 
@@ -141,20 +140,20 @@ def _name(layers: Sequence[NewLayer]) -> None:
     """
     groups: dict[str, list[NewLayer]] = {}
     for layer in layers:
-        groups.setdefault(layer.origin, []).append(layer)
-    taken = {_plain(origin) for origin in groups}
+        groups.setdefault(caffe_layer(layer.origin), []).append(layer)
+    taken = set(groups)
     for origin, group in groups.items():
         main = _main(group)
         counts: Counter[str] = Counter()
         for layer in group:
             if layer is main:
-                layer.name = _plain(origin)
+                layer.name = origin
                 continue
             hint = layer.hint or layer.type.lower()
             while not layer.name or layer.name in taken:
                 counts[hint] += 1
                 number = str(counts[hint]) if counts[hint] > 1 else ""
-                layer.name = f"{_plain(origin)}_{hint}{number}"
+                layer.name = f"{origin}_{hint}{number}"
             taken.add(layer.name)
     for layer in layers:
         layer.message.name = layer.name
@@ -171,11 +170,3 @@ def _main(group: Sequence[NewLayer]) -> NewLayer:
     """The first layer with weights of the network's own; where none has, the last."""
     made = [layer for layer in group if layer.tops]
     return next((layer for layer in made if layer.learned), made[-1])
-
-
-def _plain(name: str) -> str:
-    """Caffe's name of a layer that `caffe2tf` wrote; any other as it is."""
-    try:
-        return unescape(name)
-    except ConversionError:
-        return name

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import prod
 
 from tf2caffe import axes, windows
+from tf2caffe.cropping import cropped
 from tf2caffe.graph import Tensor
 from tf2caffe.linear import chosen, spread
 from tf2caffe.ops import op
@@ -57,6 +58,11 @@ def _cut(site: Site, x: Value, old: Sequence[Cut], varied: Sequence[int]) -> Val
 def _windows(site: Site, x: Value, by_axis: dict[int, Cut]) -> Value:
     """Cuts of the spatial axes."""
     if all(cut.step == 1 for cut in by_axis.values()):
+        if len(x.shape) == 4:
+            whole = [by_axis.get(axis, Cut(x.shape[axis], 0, x.shape[axis])) for axis in (2, 3)]
+            by_other = cropped(site, x, [c.start for c in whole], [len(c.index) for c in whole])
+            if by_other is not None:
+                return by_other
         sides = {axis: (-cut.start, cut.stop - cut.size) for axis, cut in by_axis.items()}
         together = prod(1 - sum(pair) for pair in sides.values()) <= _LARGEST
         for some in [sides] if together else [{axis: pair} for axis, pair in sides.items()]:

@@ -9,7 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from tf2caffe.cropping import is_cut_to_input
 from tf2caffe.graph import Graph, Node, Tensor
+from tf2caffe.naming import caffe_layer
 from tf2caffe.patterns import pattern
 from tf2caffe.slices import cuts
 
@@ -160,7 +162,12 @@ def cropping(node: Node, graph: Graph) -> bool:
     if any(c.step != 1 or c.removed or c.new for c in found):
         return False
     sides = [(c.start, c.size - c.stop) for c in found]
-    if any(sides[0]) or any(sides[channel_axis(made)]):
+    channel = channel_axis(made)
+    if any(sides[0]) or any(sides[channel]):
+        return False
+    apart = caffe_layer(node.origin) != caffe_layer(made.origin)
+    uneven = any(before != behind for before, behind in sides)
+    if apart and uneven and is_cut_to_input(node, channel, graph):  # Crop costs less
         return False
     old = made.attrs.get("crops") or [(0, 0)] * len(sides)
     node.op, node.attrs, node.inputs = made.op, made.attrs, made.inputs
