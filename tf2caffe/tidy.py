@@ -126,11 +126,21 @@ def _in_place(layers: Sequence[NewLayer], outputs: Iterable[Blob]) -> None:
             blob is not None
             and layer.type not in _NOT_IN_PLACE
             and registry()[layer.type].in_place
-            and len(read[blob]) == 1
-            and blob not in fixed
-            and blob.maker is not None
-            and blob.maker.type != "Input"
+            and all(len(read[b]) == 1 and b not in fixed for b in _memory(blob))
+            and _kind(_memory(blob)[-1]) not in ("", "Input", "Parameter")
         )
+
+
+def _kind(blob: Blob) -> str:
+    return blob.maker.type if blob.maker else ""
+
+
+def _memory(blob: Blob) -> list[Blob]:
+    """The blob, and those before it whose memory it has: a Reshape's top is its bottom's."""
+    found = [blob]
+    while (maker := found[-1].maker) and maker.type in ("Reshape", "Flatten"):
+        found += maker.bottoms
+    return found
 
 
 def _name(layers: Sequence[NewLayer]) -> None:

@@ -166,3 +166,16 @@ def test_joined_and_apart(name: str, tmp_path: Path, caffe: Caffe) -> None:
     x = keras.Input(shape, batch_size=2, name="x")
     net = check(keras.Model(x, build(keras.layers, keras.ops, x)), tmp_path, caffe)
     assert types is None or net.types[1:] == types
+
+
+def test_nothing_works_in_place_on_memory_that_is_read_later(tmp_path: Path, caffe: Caffe) -> None:
+    """A Reshape's top is its bottom's memory."""
+    import keras
+
+    k = keras.layers
+    x = keras.Input((6,), batch_size=2, name="x")
+    y = k.Dense(60, name="fc")(x)
+    z = k.BatchNormalization(name="bn")(k.Reshape((4, 5, 3))(y))
+    model = keras.Model(x, [k.Conv2D(2, 3, name="conv")(z), k.Dense(2, name="late")(y)])
+    net = check(model, tmp_path, caffe)
+    assert R in net.types
