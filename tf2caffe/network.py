@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tf2caffe import ahead, dialect, patterns
+from tf2caffe import ahead, dialect, folding, patterns
 from tf2caffe.dialect import Dialect
 from tf2caffe.graph import Graph, Node, Tensor
 from tf2caffe.ops import keras_layers, ops
@@ -47,6 +47,8 @@ def build(name: str, graph: Graph, options: Options) -> Network:
         UnsupportedError: all that cannot be said exactly, at once.
     """
     patterns.rewrite(graph)
+    if options["fold_bn"]:
+        folding.fold(graph)
     builder = Builder(graph, dialect.load(str(options["dialect"])))
     for title, tensor in graph.inputs.items():
         _add_input(builder, title, tensor)

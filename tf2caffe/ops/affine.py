@@ -10,6 +10,7 @@ from tf2caffe.factors import axes_of, of_dimensions, shrunk
 from tf2caffe.graph import Array, Tensor
 from tf2caffe.ops import op
 from tf2caffe.ops.broadcast import spread
+from tf2caffe.patterns.affine import chained
 from tf2caffe.site import Site, Value
 from tfcaffe.layout import Layout
 
@@ -18,14 +19,7 @@ from tfcaffe.layout import Layout
 def chain(site: Site) -> Value:
     """The steps that a pattern found (patterns/affine.py), in float64 and rounded once."""
     x = site.value()
-    factor: Array = np.ones(())
-    term: Array = np.zeros(())
-    for kind, read in site.attrs["steps"]:
-        numbers = np.asarray(read(), np.float64)
-        if kind == "mul":
-            factor, term = factor * numbers, term * numbers
-        else:
-            term = term + numbers
+    factor, term = chained(site.node)
     shape = Tensor(site.node).shape
     if x.tf_shape != shape:  # the constants are larger than x
         x = spread(site, x, Layout.caffe(shape))

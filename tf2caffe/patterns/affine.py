@@ -77,3 +77,16 @@ def _is_learned(graph: Graph, constant: Tensor) -> bool:
             seen.add(node)
             stack += [t.node for t in node.inputs]
     return False
+
+
+def chained(node: Node) -> tuple[Array, Array]:
+    """The factor and the term that the steps of an `affine` make, in float64."""
+    factor: Array = np.ones(())
+    term: Array = np.zeros(())
+    for kind, read in node.attrs["steps"]:
+        numbers = np.asarray(read(), np.float64)
+        if kind == "mul":
+            factor, term = factor * numbers, term * numbers
+        else:
+            term = term + numbers
+    return factor, term
