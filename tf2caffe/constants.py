@@ -42,6 +42,19 @@ def evaluator(leaves: Mapping[Node, Read]) -> Callable[[Tensor], Array]:
     return evaluate
 
 
+def _dequantized(node: Node, arguments: Sequence[Array]) -> Array:
+    """Dequantize of 8 bits in the mode MIN_FIRST. Source: quantization_utils.h.
+
+    TensorFlow's own op gives NaN where a step is so small that the processor takes it for 0.
+    """
+    codes, low, high = (np.asarray(a) for a in arguments)
+    signed = node.attrs["T"].name == "qint8"
+    steps = codes.view(np.int8 if signed else np.uint8).reshape(codes.shape).astype(np.float32)
+    size = np.float32((np.float32(high) - np.float32(low)) / 255.0)
+    first = low if high == low else np.round(low / size) * size
+    return np.asarray(first + (steps + (128 if signed else 0)) * size, np.float32)
+
+
 _VIEWS: dict[str, Callable[[Node, Sequence[Array]], Array]] = {
     "Reshape": lambda node, a: a[0].reshape([int(n) for n in a[1].reshape(-1)]),
     "ExpandDims": lambda node, a: np.expand_dims(a[0], int(a[1].reshape(()))),
@@ -58,6 +71,8 @@ def _outputs(node: Node, arguments: Sequence[Array]) -> list[Array]:
         from tensorflow import make_ndarray
 
         return [make_ndarray(node.attrs["value"])]
+    if node.op == "Dequantize" and node.attrs["mode"] == "MIN_FIRST" and _of_8_bits(node):
+        return [_dequantized(node, arguments)]
     if node.op in _VIEWS and not node.attrs.get("batch_dims"):
         return [_VIEWS[node.op](node, arguments)]
     import tensorflow as tf
@@ -72,6 +87,10 @@ def _outputs(node: Node, arguments: Sequence[Array]) -> list[Array]:
     given |= {name: node.attrs[name] for name in names if name not in given}
     with tf.init_scope(), tf.device("/cpu:0"):
         return [np.asarray(result) for result in tf.nest.flatten(function(**given))]
+
+
+def _of_8_bits(node: Node) -> bool:
+    return str(node.attrs["T"].name) in ("qint8", "quint8") and node.attrs.get("axis", -1) == -1
 
 
 def _arguments(node: Node, arguments: list[Array]) -> dict[str, Any]:

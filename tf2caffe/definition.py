@@ -46,7 +46,7 @@ def from_definition(
     for node in _needed(definition, [*outputs.values()], shapes):
         if node.name in shapes:
             _placeholder(kept, node, _type(node), tf.TensorShape(shapes[node.name]).as_proto())
-        elif node.op == "Const" and (_count(node) > _LEAF or _type(node) in _HALVES):
+        elif node.op == "Const" and _count(node) > _LEAF:
             tensor = node.attr["value"].tensor
             _placeholder(kept, node, tensor.dtype, tensor.tensor_shape)
             leaves[node.name] = partial(_numbers, tensor)
@@ -81,11 +81,15 @@ def _numbers(tensor: Any) -> Array:
 
 def _widened(node: Any) -> bool:
     """Numbers of 16 bits become float32, as Caffe has them; tells whether there were any."""
+    from tensorflow import make_tensor_proto
+
     found = False
     for attr in node.attr.values():
         if attr.type in _HALVES:
             attr.type = _FLOAT
             found = True
+        if attr.tensor.dtype in _HALVES:
+            attr.tensor.CopyFrom(make_tensor_proto(_numbers(attr.tensor)))
     return found
 
 

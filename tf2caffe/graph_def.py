@@ -9,7 +9,7 @@ from tf2caffe import loops
 from tf2caffe.definition import from_definition
 from tf2caffe.ends import all_fixed, fixed_shapes, found_inputs, found_outputs, named, tensors_of
 from tf2caffe.graph import Graph, Read, only_between, skip_identities
-from tf2caffe.noise import without_noise
+from tf2caffe.noise import keep_everything, without_noise
 from tf2caffe.options import Options
 from tf2caffe.origins import scopes
 from tf2caffe.prune import pruned
@@ -56,6 +56,8 @@ def network_of(
     fed = _used(definition, fed, wanted)
     if later := [name for name, tensor in fed.items() if not _first(tensor)]:
         raise UnsupportedError(f"input {later[0]!r}: is not its node's first output; cut behind it")
+    if not options["inputs"]:
+        fed = keep_everything(definition, fed)
     shapes = fixed_shapes(_shapes(definition, fed), options)
     graph = from_definition(
         definition,
@@ -69,6 +71,10 @@ def network_of(
     without_noise(graph)
     only_between(graph)
     all_fixed({name: shapes[name] for name in graph.inputs})
+    loops.check_sizes(graph)
+    codes = sum(node.op == "Dequantize" for node in definition.node)
+    if codes:
+        graph.notes.append(f"{codes} arrays of 8-bit codes become float32, as TensorFlow uses them")
     return graph
 
 

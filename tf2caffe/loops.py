@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from tf2caffe.graph import Graph, Tensor, all_nodes
+from collections.abc import Iterator
+
+from tf2caffe.graph import Graph, Node, Tensor, all_nodes
+from tf2caffe.network import told
+from tfcaffe.errors import UnsupportedError
+
+_ARRAY = "TensorArray"
+LOOPS = ("loop", "While", "StatelessWhile", "TensorListReserve", "TensorListFromTensor")
+LOOP = (
+    "a loop, which no layer of Caffe says; a recurrent layer converts from the Keras model (.keras "
+    "or .h5), where it is still one layer; or cut the net before it with --outputs"
+)
 
 
 def closed(graph: Graph) -> None:
@@ -11,7 +22,7 @@ def closed(graph: Graph) -> None:
     entries: dict[str, list[Tensor]] = {}
     for node in nodes:
         if node.op in ("Enter", "RefEnter"):
-            entries.setdefault(node.attrs["frame_name"], []).extend(node.inputs)
+            entries.setdefault(node.attrs["frame_name"], []).extend(_data(node.inputs[0]))
     for node in nodes:
         if node.op not in ("Exit", "RefExit"):
             continue
@@ -19,4 +30,52 @@ def closed(graph: Graph) -> None:
         names = {str(n.attrs["frame_name"]) for n in frames}
         node.op = "loop"
         node.inputs = list(dict.fromkeys(t for name in names for t in entries[name]))
+    for node in nodes:
+        if node.op.startswith(_ARRAY):
+            node.inputs = [t for t in node.inputs if not t.op.startswith(_ARRAY)]
     graph.volatile = {*graph.volatile, *(node for node in nodes if node.op == "loop")}
+
+
+def _data(tensor: Tensor) -> Iterator[Tensor]:
+    """What goes into a loop; of an array of tensors what goes into that."""
+    if not tensor.op.startswith(_ARRAY):
+        yield tensor
+        return
+    for inner in tensor.node.inputs:
+        yield from _data(inner)
+
+
+def check_sizes(graph: Graph) -> None:
+    """Refuse a graph in which sizes are not known, before anything asks for them.
+
+    Raises:
+        UnsupportedError: naming all loops, and ops whose sizes depend on the data.
+    """
+    nodes = list(graph.reached())
+    if all(_sized(node) for node in nodes):
+        return
+    problems = []
+    lost: set[Node] = set()
+    for node in nodes:
+        reason = _reason(node)
+        if any(t.node in lost for t in node.inputs):
+            lost.add(node)
+        elif reason:
+            lost.add(node)
+            problems.append(f"{node}: {reason}")
+    raise UnsupportedError(told(problems))
+
+
+def _reason(node: Node) -> str:
+    if node.op in LOOPS:
+        return LOOP
+    if not _sized(node):
+        return (
+            f"its shape is {node.shapes[0] and list(node.shapes[0])}, which depends on the data; "
+            "Caffe's nets have fixed sizes; cut the net before it with --outputs"
+        )
+    return ""
+
+
+def _sized(node: Node) -> bool:
+    return all(shape is not None and None not in shape for shape in node.shapes[:1])

@@ -5,6 +5,9 @@ Inference has none of it, and no layer of Caffe's makes random numbers at test t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from tf2caffe.graph import Graph, Node, Tensor, all_nodes
 
 _RANDOM = frozenset(
@@ -19,6 +22,51 @@ _RANDOM = frozenset(
 _MASK = frozenset(
     ["Floor", "Add", "AddV2", "Sub", "Mul", "GreaterEqual", "Cast", "Less", "Identity"]
 )
+
+
+def keep_everything(definition: Any, inputs: Mapping[str, str]) -> dict[str, str]:
+    """A placeholder that dropout is fed (`keep_prob`, `rate`) becomes a constant: keep everything.
+
+    Args:
+        inputs: tensors that are fed, by the users' name.
+
+    Returns:
+        The other inputs.
+    """
+    nodes = {node.name: node for node in definition.node}
+
+    def is_noise(name: str, depth: int = 3) -> bool:
+        node = nodes.get(name.partition(":")[0])
+        if node is None or not depth:
+            return False
+        return node.op in _RANDOM or (
+            node.op in _MASK and any(is_noise(other, depth - 1) for other in node.input)
+        )
+
+    values: dict[str, float] = {}
+    for node in definition.node:
+        if node.op in ("Add", "AddV2", "GreaterEqual"):
+            a, b = node.input[:2]
+            kept = 0.0 if node.op == "GreaterEqual" else 1.0
+            values |= {one: kept for one, other in ((a, b), (b, a)) if is_noise(other)}
+    left = {}
+    for name, tensor in inputs.items():
+        node = nodes[tensor.partition(":")[0]]
+        if node.name in values and node.op == "Placeholder":
+            _make_constant(node, values[node.name])
+        else:
+            left[name] = tensor
+    return left
+
+
+def _make_constant(node: Any, value: float) -> None:
+    from tensorflow import make_tensor_proto
+
+    dtype = node.attr["dtype"].type
+    node.op = "Const"
+    node.attr.clear()
+    node.attr["dtype"].type = dtype
+    node.attr["value"].tensor.CopyFrom(make_tensor_proto(value, dtype))
 
 
 def without_noise(graph: Graph) -> None:
@@ -78,9 +126,7 @@ def _unscaled(x: Tensor) -> Tensor:
 
 
 def _is_number(tensor: Tensor) -> bool:
-    """Whether it is a single number, or a placeholder that nobody says more of (keep_prob)."""
-    shape = tensor.node.shapes[tensor.index]
-    return shape == () or (shape is None and tensor.op == "Placeholder")
+    return tensor.node.shapes[tensor.index] == ()
 
 
 def _resolved(tensor: Tensor, alias: dict[Tensor, Tensor]) -> Tensor:

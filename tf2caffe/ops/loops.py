@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from tf2caffe.loops import LOOP, LOOPS
 from tf2caffe.ops import op
 from tf2caffe.site import Site
 
 
-@op("loop", "While", "StatelessWhile", "TensorListReserve", "TensorListFromTensor")
+@op(*LOOPS)
 def loop(site: Site) -> NoReturn:
     """A recurrent layer, most likely: a graph does not tell which one."""
-    raise site.refusal(
-        "a loop, which no layer of Caffe says; a recurrent layer converts from the Keras model "
-        "(.keras or .h5), where it is still one layer; or cut the net before it with --outputs"
-    )
+    raise site.refusal(LOOP)
 
 
 @op("Switch", "Merge", "If", "StatelessIf", "Case", "StatelessCase")

@@ -56,6 +56,11 @@ def _load(path: Path, trust: bool) -> Any:
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=not trust)
     except Exception as error:  # Keras raises all kinds on a damaged file
+        if path.suffix != ".keras" and "No model config" in str(error):
+            raise FileFormatError(
+                f"{path}: holds weights without their model; build the model, load them, and save "
+                "it as .keras; or fill a prototxt with --prototxt and --mapping"
+            ) from error
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         hint = "" if trust or "unsafe" not in reason.lower() else "; --trust lets its code run"
         raise FileFormatError(f"{path}: Keras cannot load it: {reason}{hint}") from error
