@@ -24,7 +24,7 @@ def test_every_size_stride_and_padding(size: tuple[int, int], tmp_path: Path, ca
     cases = {
         f"k{'x'.join(map(str, k))}_s{'x'.join(map(str, s))}_{padding}": [Conv2D(5, k, s, padding)]
         for k, s, padding in product(
-            [(1, 1), (2, 2), (3, 3), (4, 4), (3, 4), (7, 7), (1, 5)],
+            [(1, 1), (2, 2), (3, 3), (3, 4), (7, 7)],
             [(1, 1), (2, 2), (3, 3), (1, 2)],
             ["same", "valid"],
         )
@@ -137,7 +137,7 @@ def test_one_dimension(length: int, tmp_path: Path, caffe: Caffe) -> None:
         cases[f"dilated_{padding}"] = [Conv1D(4, 3, 1, padding, dilation_rate=2)]
         cases[f"even_dilated_{padding}"] = [Conv1D(4, 2, 1, padding, dilation_rate=3)]
     net = check(branches((length, 3), cases), tmp_path, caffe)
-    assert "Deconvolution" not in net.types
+    assert set(net.types) == {"Input", "Reshape", "Convolution"}  # biases are in them
 
 
 def test_three_dimensions(tmp_path: Path, caffe: Caffe) -> None:
@@ -166,7 +166,7 @@ def test_channels_first(tmp_path: Path, caffe: Caffe) -> None:
         "transposed": [Conv2DTranspose(4, 3, 2, "same", data_format=first)],
     }
     net = check(branches((3, 8, 10), cases), tmp_path, caffe)
-    assert not {"Reshape", "Slice"} & set(net.types)
+    assert set(net.types) == {"Input", "Convolution", "Deconvolution", "Pooling"}
 
 
 def test_strides_and_dilation_at_once(tmp_path: Path, caffe: Caffe) -> None:

@@ -1,4 +1,4 @@
-"""What goes into a convolution or a matrix product: paddings and cuts before it, a bias behind it.
+"""What goes into a convolution: paddings and cuts before it, a bias behind it.
 
 Also dilation and strides that TensorFlow says by other ops around a plain convolution.
 """
@@ -120,7 +120,7 @@ def dilation(node: Node, graph: Graph) -> bool:
     wider = _opened(opened, x, at)
     shape = node.shapes[0] or ()
     made = replace(conv, inputs=[wider, *conv.inputs[1:]], shapes=[(*shape[:at], 1, *shape[at:])])
-    node.op, node.attrs, node.inputs = "Squeeze", {}, [Tensor(made)]
+    node.op, node.attrs, node.inputs = "Squeeze", {"squeeze_dims": [at]}, [Tensor(made)]
     return True
 
 
@@ -177,22 +177,59 @@ def cropping(node: Node, graph: Graph) -> bool:
 
 @pattern("BiasAdd", "AddV2", "Add", order=1)
 def bias(node: Node, graph: Graph) -> bool:
-    """One number for each channel, added to what a convolution or product alone makes."""
+    """One number for each channel, added to what a convolution alone makes.
+
+    Dimensions of size 1 may go away between them, and dimensions change places.
+    """
     if graph.is_constant(node.inputs[0]):
         node.inputs.reverse()
-    source, term = node.inputs[0], node.inputs[1]
-    made = source.node
-    if made.op not in (*FORWARD, *BACKWARD, "MatMul"):
-        return False
-    if len(made.inputs) > (3 if made.op in BACKWARD else 2):
-        return False
+    source, term = node.inputs
     if not graph.is_constant(term) or graph.is_constant(source):
         return False
-    if not _of_channels(made, source, term) or not graph.read_only_by(source, node):
+    dimension = _dimension(node, source, term)
+    if dimension is None:
         return False
-    node.op, node.shapes, node.dtypes = made.op, made.shapes, made.dtypes
-    node.attrs, node.inputs = made.attrs, [*made.inputs, flat(graph, term)]
+    between: list[Node] = []
+    reader = node
+    while graph.read_only_by(source, reader) and source.op in ("Squeeze", "Transpose"):
+        reader = source.node
+        dimension = _before(reader, dimension, graph)
+        between.append(reader)
+        source = reader.inputs[0]
+    made = source.node
+    if made.op not in (*FORWARD, *BACKWARD) or not graph.read_only_by(source, reader):
+        return False
+    if len(made.inputs) > (3 if made.op in BACKWARD else 2) or dimension != channel_axis(made):
+        return False
+    found = replace(made, inputs=[*made.inputs, flat(graph, term)])
+    for step in reversed(between):
+        found = replace(step, inputs=[Tensor(found), *step.inputs[1:]])
+    node.op, node.attrs, node.inputs = found.op, found.attrs, found.inputs
     return True
+
+
+def _dimension(node: Node, source: Tensor, term: Tensor) -> int | None:
+    """The dimension that the numbers which are added lie along."""
+    rank = len(source.shape)
+    if node.op == "BiasAdd":
+        return 1 if str(node.attrs.get("data_format") or "NHWC").startswith("NC") else rank - 1
+    shape = (1,) * (rank - len(term.shape)) + term.shape
+    varied = [d for d, size in enumerate(shape) if size != 1]
+    if not varied and source.shape[-1] == 1:
+        varied = [rank - 1]
+    if len(shape) > rank or len(varied) != 1 or shape[varied[0]] != source.shape[varied[0]]:
+        return None
+    return varied[0]
+
+
+def _before(node: Node, dimension: int, graph: Graph) -> int:
+    """Which dimension of its input a Squeeze or Transpose gives as this one."""
+    if node.op == "Transpose":
+        return int(graph.constant(node.inputs[1])[dimension])
+    shape = node.inputs[0].shape
+    gone = [int(d) % len(shape) for d in node.attrs.get("squeeze_dims") or ()]
+    gone = gone or [d for d, size in enumerate(shape) if size == 1]
+    return [d for d in range(len(shape)) if d not in gone][dimension]
 
 
 def flat(graph: Graph, term: Tensor) -> Tensor:
@@ -206,16 +243,3 @@ def flat(graph: Graph, term: Tensor) -> Tensor:
     )
     graph.values[leaf] = lambda: graph.constant(term).reshape(-1)
     return Tensor(leaf)
-
-
-def _of_channels(made: Node, source: Tensor, term: Tensor) -> bool:
-    rank = len(source.shape)
-    first = str(made.attrs.get("data_format") or "NHWC").startswith("NC") and made.op != "MatMul"
-    channel = 1 if first else rank - 1
-    if len(term.shape) == 1:
-        in_place = channel == rank - 1 or made.op != "MatMul"
-        return in_place and term.shape[0] == source.shape[channel]
-    shape = (1,) * (rank - len(term.shape)) + term.shape
-    return all(
-        size == (source.shape[channel] if axis == channel else 1) for axis, size in enumerate(shape)
-    )
