@@ -36,13 +36,15 @@ def contracted(
         outputs: sizes of the dimensions that come in their place, behind all others.
         bias: gives a number for each output.
     """
+    shuffled = site.builder.shuffled.get(x.blob)
     x = _sayable(site, x, over)
     columns = _columns(x.layout, over)
     first = _behind_rows(x.layout, columns)
     used = _owners(x.layout, columns)
     out = _outputs(site, x, over, first, outputs)
     top = _answer(x.layout, over, first, out)
-    laid: dict[str, Read] = {"weights": _permuted(matrix, out)}
+    rows = matrix if shuffled is None else lambda: matrix()[shuffled]
+    laid: dict[str, Read] = {"weights": _permuted(rows, out)}
     if bias is not None:
         laid["bias"] = _permuted(bias, out)
     if first is not None:

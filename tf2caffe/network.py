@@ -65,7 +65,7 @@ def build(name: str, graph: Graph, options: Options) -> Network:
             problems[str(error)] = None
             lost.add(node)
     if problems:
-        raise UnsupportedError(_told(list(problems)))
+        raise UnsupportedError(told(list(problems)))
     for title, tensor in graph.outputs.items():
         if tensor not in builder.values:
             raise UnsupportedError(f"output {title!r}: is constant, it depends on no input")
@@ -130,7 +130,8 @@ def _say(builder: Builder, node: Node) -> None:
         builder.values[tensor] = value
 
 
-def _told(problems: list[str]) -> str:
+def told(problems: list[str]) -> str:
+    """Several problems as one message."""
     if len(problems) == 1:
         return problems[0]
     shown = "".join(f"\n  {problem}" for problem in problems[:_LISTED])
@@ -183,6 +184,8 @@ def _twin(builder: Builder, layers: Sequence[NewLayer]) -> Twin:
         value = builder.values.get(tensor)
         maker = value.blob.maker if value else None
         if value is None or maker is None or maker not in number:
+            return None
+        if value.blob in builder.shuffled:
             return None
         return BlobTwin(maker.name, value.blob.name, node, output, value.layout, number[maker])
 

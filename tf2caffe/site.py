@@ -107,6 +107,8 @@ class Builder:
     Args:
         values: the tensors that have been said.
         fixed: layers that hold for these sizes of H and W only, for the file's header.
+        shuffled: of blobs [N, K] in an order of their own (which only products with a constant
+            read), TensorFlow's number of each of the K.
     """
 
     graph: Graph
@@ -115,6 +117,7 @@ class Builder:
     values: dict[Tensor, Value] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     fixed: list[str] = field(default_factory=list)
+    shuffled: dict[Blob, Array] = field(default_factory=dict)
     readers: Mapping[Tensor, list[Node]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

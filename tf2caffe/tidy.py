@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from tf2caffe.naming import caffe_layer
 from tf2caffe.site import Blob, NewLayer
 from tfcaffe.layers import registry
+from tfcaffe.layout import Shape
 
 _NOT_IN_PLACE = frozenset({"Eltwise", "MVN", "Softmax"})  # right in Caffe, not with every reader
 
@@ -48,9 +49,21 @@ def readers(layers: Iterable[NewLayer]) -> dict[Blob, list[NewLayer]]:
 
 
 def _merge_reshapes(layers: list[NewLayer], outputs: Iterable[Blob]) -> list[NewLayer]:
-    """Of two Reshapes in a row the second is enough."""
-    fixed, read = set(outputs), readers(layers)
+    """Of two Reshapes in a row the second is enough, of two of one blob either."""
+    fixed = set(outputs)
     gone = set()
+    first_of: dict[tuple[Blob, Shape], Blob] = {}
+    instead: dict[Blob, Blob] = {}
+    for layer in layers:
+        layer.bottoms = [instead.get(blob, blob) for blob in layer.bottoms]
+        if layer.type == "Reshape":
+            (top,) = layer.tops
+            same = first_of.setdefault((layer.bottoms[0], top.shape), top)
+            if same is not top and top not in fixed:
+                instead[top] = same
+                gone.add(layer)
+    layers = [layer for layer in layers if layer not in gone]
+    read = readers(layers)
     for layer in layers:
         before = layer.bottoms[0].maker if layer.type == "Reshape" else None
         if before is None or before.type != "Reshape" or before.tops[0] in fixed:
@@ -169,6 +182,9 @@ def _name(layers: Sequence[NewLayer]) -> None:
         layer.message.name = layer.name
         for i, top in enumerate(layer.tops):
             top.name = layer.name if i == 0 else f"{layer.name}_{i}"
+            while i and top.name in taken:  # another layer is called so
+                top.name += "_"
+            taken.add(top.name)
             if layer.in_place:
                 top.name = layer.bottoms[0].name
         del layer.message.bottom[:], layer.message.top[:]

@@ -41,6 +41,20 @@ CASES: dict[str, tuple[tuple[int, ...], Build, list[str] | None]] = {
         lambda k, o, x: k.Concatenate()([k.Flatten()(value) for value in two(k, x)]),
         None,
     ),
+    "flat, for dense layers": (  # it is their kernels that are permuted
+        IMAGE,
+        lambda k, o, x: dense_of(
+            k, [k.Concatenate()([*(k.Flatten()(value) for value in two(k, x)), k.Flatten()(x)])] * 2
+        ),
+        [C, C, R, R, R, K, IP, IP],
+    ),
+    "flat, for others too": (
+        IMAGE,
+        lambda k, o, x: (lambda y: [k.Dense(2)(y), k.ReLU()(y)])(
+            k.Concatenate()([k.Flatten()(value) for value in two(k, x)])
+        ),
+        None,
+    ),
     "flat and pooled": (
         IMAGE,
         lambda k, o, x: k.Dense(3)(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from tf2caffe import axes
 from tf2caffe.along import alone, changed, operand, together
-from tf2caffe.graph import Tensor
+from tf2caffe.graph import Node, Tensor
 from tf2caffe.ops import op
 from tf2caffe.site import Site, Value
 from tfcaffe.layout import Layout
@@ -40,9 +42,49 @@ def _joined(site: Site, values: Sequence[Value], dimension: int) -> Value:
     dimension %= len(values[0].tf_shape)
     if len(values) == 1:
         return values[0]
+    if (shuffled := _for_products(site, values, dimension)) is not None:
+        return shuffled
     found, axis = together(site, values, dimension)
     top = site.layer("Concat", *found, hint="concat", axis=axis)
     return Value(top, changed(found[0], axis, dimension, top.shape[axis]))
+
+
+def _for_products(site: Site, values: Sequence[Value], dimension: int) -> Value | None:
+    """Rows joined as they lie in their blobs, where none but products with a constant read them.
+
+    The products' kernels are permuted then, and no number moves.
+    """
+    tensor = Tensor(site.node)
+    readers = site.builder.readers.get(tensor, [])
+    if dimension != 1 or len(values[0].tf_shape) != 2 or tensor in site.graph.outputs.values():
+        return None
+    if not readers or not all(_is_product(site, node, tensor) for node in readers):
+        return None
+    plain = [axes.alike(v.layout, Layout.caffe(v.tf_shape)) for v in values]
+    if all(plain) or not all(_batch_first(v) for v in values):
+        return None
+    flat = [site.reshape(v, v.tf_shape) if v.shape != v.tf_shape else v for v in values]
+    top = site.layer("Concat", *[Value(v.blob, Layout.caffe(v.shape)) for v in flat], hint="concat")
+    numbers, start = [], 0
+    for v in values:
+        inside = np.arange(v.tf_shape[1]).reshape(1, -1).repeat(v.tf_shape[0], axis=0)
+        numbers.append(start + v.layout.pattern().to_caffe(inside).reshape(v.tf_shape)[0])
+        start += v.tf_shape[1]
+    site.builder.shuffled[top] = np.concatenate(numbers)
+    return Value(top, Layout.caffe(top.shape))
+
+
+def _is_product(site: Site, node: Node, tensor: Tensor) -> bool:
+    """Whether a node is rows of this tensor times a constant."""
+    turned = node.attrs.get("transpose_a") if node.op == "MatMul" else True
+    return not turned and node.inputs[0] == tensor and site.graph.is_constant(node.inputs[1])
+
+
+def _batch_first(value: Value) -> bool:
+    """Whether the first dimension's factors come before all others in the blob."""
+    sizes = value.layout.factors
+    rows, columns = ([i for i in dim if sizes[i] != 1] for dim in value.layout.dims)
+    return rows == sorted(rows) and max(rows, default=-1) < min(columns, default=len(sizes))
 
 
 @op("Split")
