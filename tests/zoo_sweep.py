@@ -30,6 +30,7 @@ RESULTS, TABLE = OUT / "zoo.jsonl", OUT / "zoo.md"
 LIMIT, TARGET = 1e-4, 1e-5  # of the scale, at every blob
 OPENCV_LIMIT = 1e-4
 MOVED = 1e-2
+_PATCHES = 5  # of an image, each way
 # The smallest and a large one of each family; the sizes that the family is made for, small and odd.
 NETS = {
     "VGG16": (224, 97),
@@ -40,8 +41,8 @@ NETS = {
     "ResNet50V2": (224, 97),
     "ResNet101V2": (64,),
     "ResNet152V2": (64,),
-    "InceptionV3": (299, 128, 97),
-    "InceptionResNetV2": (128, 97),
+    "InceptionV3": (299, 128, 149),
+    "InceptionResNetV2": (128, 149),
     "Xception": (299, 97),
     "MobileNet": (224, 97),
     "MobileNetV2": (224, 97),
@@ -89,11 +90,17 @@ def prepared(name: str, size: int) -> Any:
 
 
 def images(size: int, count: int, seed: int = 5) -> Any:
-    """Random images from 0 to 255, smooth enough to be like some."""
+    """Random images from 0 to 255: a few large patches, and noise.
+
+    Noise alone looks the same everywhere to a deep net, whose normalisations then blow up rounding.
+    """
     import numpy as np
 
-    noise = np.random.default_rng(seed).uniform(0, 255, (count, size, size, 3))
-    return noise.astype(np.float32)
+    rng = np.random.default_rng(seed)
+    side = -(-size // _PATCHES)
+    patches = rng.uniform(0, 160, (count, _PATCHES, _PATCHES, 3))
+    large = patches.repeat(side, axis=1).repeat(side, axis=2)[:, :size, :size]
+    return (large + rng.uniform(0, 95, large.shape)).astype(np.float32)
 
 
 def moved(model: Any, size: int) -> float:
