@@ -147,8 +147,8 @@ def power(site: Site) -> Value:
     )
 
 
-@op("finite")
-def finite(site: Site) -> Value:
+@op("same")
+def same(site: Site) -> Value:
     """What a pattern has found to be its input (patterns/activation.py)."""
     return site.value()
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from tf2caffe.graph import Graph, Node, Tensor
 from tf2caffe.patterns import pattern
+from tf2caffe.patterns.pooling import never_negative
 
 _SUMS = ("AddV2", "Add")
 _ARITHMETIC = (*_SUMS, "Sub", "Mul", "RealDiv", "Neg", "Pow", "Square")
@@ -149,6 +150,38 @@ def _negated(graph: Graph, slope: Tensor) -> Tensor:
     return Tensor(leaf)
 
 
+@pattern("AddV2", "Add")
+def old_prelu(node: Node, graph: Graph) -> bool:
+    """relu(x) + slope · (x - |x|) · 0.5, as networks of TensorFlow 1 write PReLU."""
+    for positive, product in (node.inputs, node.inputs[::-1]):
+        if positive.op != "Relu" or product.op != "Mul":
+            continue
+        x = positive.node.inputs[0]
+        factors, number, slopes = list(_factors(product)), 1.0, []
+        for factor in factors:
+            single = graph.number(factor) if factor.shape == () else None
+            if single is not None:
+                number *= single
+            elif graph.is_constant(factor):
+                slopes.append(factor)
+        rest = [f for f in factors if not graph.is_constant(f)]
+        if number != 0.5 or len(slopes) != 1 or len(rest) != 1 or rest[0].op != "Sub":
+            continue
+        one, size = rest[0].node.inputs
+        if one == x and size.op == "Abs" and size.node.inputs[0] == x:
+            node.op, node.inputs, node.attrs = "pRelu", [x, slopes[0]], {}
+            return True
+    return False
+
+
+def _factors(product: Tensor) -> Iterator[Tensor]:
+    if product.op == "Mul":
+        for factor in product.node.inputs:
+            yield from _factors(factor)
+    else:
+        yield product
+
+
 @pattern("Maximum")
 def leaky(node: Node, graph: Graph) -> bool:
     """max(x, slope · x) with a slope from 0 to 1."""
@@ -159,6 +192,17 @@ def leaky(node: Node, graph: Graph) -> bool:
             if slope is not None and 0 <= slope <= 1:
                 node.op, node.inputs, node.attrs = "LeakyRelu", [x], {"alpha": slope}
                 return True
+    return False
+
+
+@pattern("Maximum")
+def positive(node: Node, graph: Graph) -> bool:
+    """max(x, 0) of an x that is never negative: half of a clip behind a ReLU."""
+    for x, bound in (node.inputs, node.inputs[::-1]):
+        number = graph.number(bound)
+        if number is not None and number <= 0 and never_negative(x, graph):
+            node.op, node.inputs, node.attrs = "same", [x], {}
+            return True
     return False
 
 
@@ -187,7 +231,7 @@ def finite(node: Node, graph: Graph) -> bool:
         return False
     if m.op != "Max":
         return False
-    node.op, node.inputs, node.attrs = "finite", [m], {}
+    node.op, node.inputs, node.attrs = "same", [m], {}
     return True
 
 
@@ -201,7 +245,7 @@ def softmax(node: Node, graph: Graph) -> bool:
     if total.op not in _SUMS:
         return False
     for logarithm, peak in (total.node.inputs, total.node.inputs[::-1]):
-        if logarithm.op != "Log" or peak.op != "finite":
+        if logarithm.op != "Log" or peak.op != "same":
             continue
         peak = peak.node.inputs[0]
         sums = logarithm.node.inputs[0]
