@@ -78,7 +78,9 @@ def _rounding(site: Site, found: Windows, sizes: Sequence[int]) -> Mapping[str, 
     if _made(found, sizes) == wanted:
         return {}
     down = {"round_mode": "FLOOR"}
-    fits = _made(found, sizes, ceil=False) == wanted and site.dialect.allows("Pooling", **down)
+    fits = _made(found, sizes, ceil=False) == wanted and site.dialect.allows(
+        "Pooling", round_mode="FLOOR"
+    )
     return down if fits else None
 
 
