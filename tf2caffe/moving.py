@@ -37,6 +37,8 @@ def moved(site: Site, value: Value, want: Layout) -> Value:
     if found is None:  # no common factors: both have them in common with TensorFlow's own order
         return site.to(site.to(value, Layout.caffe(value.tf_shape)), want)
     sizes, target = found
+    if site.dialect.has("Permute"):
+        return _permuted(site, value, want, sizes, target)
     cost, steps = _cheapest(sizes, tuple(target))
     if cost > _MOST:
         raise site.refusal(
@@ -53,6 +55,19 @@ def moved(site: Site, value: Value, want: Layout) -> Value:
         value = _swapped(site, value, p, a, b, s)
         sizes = [*sizes[:start], *sizes[middle:end], *sizes[start:middle], *sizes[end:]]
     return _shaped(site, value, [int(size or 0) for size in want.shape], want)
+
+
+def _permuted(
+    site: Site, value: Value, want: Layout, sizes: Sequence[int], order: Sequence[int]
+) -> Value:
+    """One layer where the dialect has it: of the blob's axes, or of what moves as one."""
+    have = value.layout
+    if have.simple and want.simple:
+        order = [axis for _, axis in sorted(zip(want.order, have.order, strict=True))]
+    else:
+        value = _shaped(site, value, sizes)
+    top = site.layer("Permute", _plain(value.blob), hint="permute", order=list(order))
+    return _shaped(site, _plain(top), [int(size or 0) for size in want.shape], want)
 
 
 def _cheapest(sizes: Sequence[int], target: Order) -> tuple[int, list[Step]]:

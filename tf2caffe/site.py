@@ -10,11 +10,11 @@ import numpy as np
 
 from tf2caffe import axes
 from tf2caffe.dialect import Dialect, faults_of
+from tf2caffe.families import family as family_of
 from tf2caffe.graph import Array, Graph, Node, Tensor
 from tfcaffe.errors import NetError, UnsupportedError
 from tfcaffe.files import schema
 from tfcaffe.files import weights as files
-from tfcaffe.layers import registry
 from tfcaffe.layout import Layout, Shape
 from tfcaffe.net import Layer
 
@@ -225,7 +225,7 @@ class Site:
         Raises:
             UnsupportedError: the dialect has no such type, or Caffe refuses the layer.
         """
-        family = registry()[kind]
+        family = family_of(kind)
         message = schema.load().message("LayerParameter")()
         message.type = kind
         message.name = self.node.origin or self.node.name

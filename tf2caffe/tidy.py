@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from tf2caffe.families import family
 from tf2caffe.naming import caffe_layer
 from tf2caffe.site import Blob, NewLayer
-from tfcaffe.layers import registry
 from tfcaffe.layout import Shape
 
 _NOT_IN_PLACE = frozenset({"Eltwise", "MVN", "Softmax"})  # right in Caffe, not with every reader
@@ -138,7 +138,7 @@ def _in_place(layers: Sequence[NewLayer], outputs: Iterable[Blob]) -> None:
         layer.in_place = (
             blob is not None
             and layer.type not in _NOT_IN_PLACE
-            and registry()[layer.type].in_place
+            and family(layer.type).in_place
             and all(len(read[b]) == 1 and b not in fixed for b in _memory(blob))
             and _kind(_memory(blob)[-1]) not in ("", "Input", "Parameter")
         )

@@ -18,6 +18,7 @@ from tf2caffe.write import write
 from tfcaffe.errors import UnsupportedError
 from tfcaffe.files import schema
 from tfcaffe.layout import Layout
+from tfcaffe.oracle.opencv import OpenCV
 from tfcaffe.oracle.pycaffe import Caffe
 from tfcaffe.twin import Twin
 
@@ -97,6 +98,33 @@ def test_moves_are_transpositions(seed: int) -> None:
     assert same > 5
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_axes_of_their_own_read_the_same(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    isolated = inserted = 0
+    for _ in range(80):
+        layout = random_layout(rng, 60)
+        for _ in range(3):
+            order = [int(i) for i in rng.permutation(len(layout.dims))]
+            layout = axes.transposed(layout, order)
+            layout = axes.reshaped(layout, random_shape(rng, 60)) or layout
+        blob = rng.standard_normal(layout.shape)
+        dimension = int(rng.integers(len(layout.dims)))
+        new = not layout.dims[dimension]
+        found = (axes.inserted if new else axes.isolated)(layout, dimension)
+        if found is None:
+            continue
+        again = read(blob.reshape(found.shape), found)
+        np.testing.assert_array_equal(again, read(blob, layout))
+        owner = [a for a, axis in enumerate(found.axes) for _ in axis]
+        (axis,) = {owner[i] for i in found.dims[dimension] if found.factors[i] != 1 or new}
+        assert found.shape[axis] == again.shape[dimension]
+        inserted += new
+        isolated += not new
+    assert isolated > 20
+    assert inserted > 0
+
+
 def test_a_torn_factor_is_told() -> None:
     last = Layout.channels_last((1, 6, 2, 5))  # a tensor 1, 2, 5, 6
     assert axes.reshaped(last, [1, 4, 15]) is None
@@ -104,7 +132,7 @@ def test_a_torn_factor_is_told() -> None:
 
 
 def move(
-    have: Layout, want: Layout, folder: Path, caffe: Caffe, written: str = "caffe-1.0"
+    have: Layout, want: Layout, folder: Path, runner: Caffe | OpenCV, written: str = "caffe-1.0"
 ) -> list[str]:
     """Move random numbers in real Caffe and compare with numpy; the types of the layers."""
     node = Node("move", "Move", [], {}, [have.tf_shape], ["float32"], "move")
@@ -127,7 +155,7 @@ def move(
     text, model = folder / "net.prototxt", folder / "net.caffemodel"
     write(net, text, model, ())
     blob = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    run = caffe.run(text, model, {x.blob.name: blob})
+    run = runner.run(text, model, {x.blob.name: blob})
     np.testing.assert_array_equal(read(run.layers[-1].arrays[0], want), read(blob, have))
     return [layer.type for layer in layers[1:]]
 
@@ -171,6 +199,34 @@ def test_moves_in_caffe(
 def test_a_portable_move_has_no_dilated_deconvolution(tmp_path: Path, caffe: Caffe) -> None:
     have, want = laid((2, 9, 12, 2), (0, 1, 2, 3)), laid((2, 12, 9, 2), (0, 2, 1, 3))
     assert move(have, want, tmp_path, caffe, "portable") == [R, C]
+
+
+PERMUTED = [
+    ((2, 3, 5, 7), (0, 3, 1, 2), (0, 1, 2, 3), ["Permute"]),
+    ((2, 3, 5, 7), (0, 1, 2, 3), (0, 3, 1, 2), ["Permute"]),
+    ((3, 4, 5, 6), (0, 1, 2, 3), (3, 2, 1, 0), ["Permute"]),
+]
+
+
+@pytest.mark.parametrize(("shape", "order", "target", "types"), PERMUTED)
+def test_moves_where_there_is_permute(
+    shape: tuple[int, ...],
+    order: tuple[int, ...],
+    target: tuple[int, ...],
+    types: list[str],
+    tmp_path: Path,
+    opencv: OpenCV,
+) -> None:
+    have = laid(shape, order)
+    sizes = have.tf_shape
+    want = laid(tuple(int(sizes[d] or 0) for d in target), target)
+    assert move(have, want, tmp_path, opencv, "opencv") == types
+
+
+def test_permute_of_a_flat_blob(tmp_path: Path, opencv: OpenCV) -> None:
+    have = Layout(((2,), (3, 5, 4)), ((0,), (2, 3, 1)))  # a flattened image
+    made = move(have, Layout(((2,), (60,)), ((0,), (1,))), tmp_path, opencv, "opencv")
+    assert made == [R, "Permute", R]
 
 
 def test_moves_without_common_factors(tmp_path: Path, caffe: Caffe) -> None:

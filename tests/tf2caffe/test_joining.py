@@ -114,12 +114,12 @@ CASES: dict[str, tuple[tuple[int, ...], Build, list[str] | None]] = {
     ),
     "unstack channels": (IMAGE, lambda k, o, x: o.unstack(conv(k, x, 2), 2, -1), [C, S]),
     "tile": (IMAGE, lambda k, o, x: o.tile(conv(k, x), (1, 2, 1, 3)), [C, K, K]),
-    "tile often": (ROWS, lambda k, o, x: o.tile(k.Dense(4)(x), (1, 6, 1)), [IP, "Tile"]),
+    "tile often": (ROWS, lambda k, o, x: o.tile(k.Dense(4)(x), (1, 20, 1)), [IP, "Tile"]),
     "repeat": (IMAGE, lambda k, o, x: o.repeat(conv(k, x), 2, 2), None),
     "repeat the vector": (
         FLATTENED,
         lambda k, o, x: k.Dense(3)(k.RepeatVector(6)(k.Dense(4)(x))),
-        [IP, R, "Tile", IP],
+        [IP, R, K, IP],
     ),
     "sizes of 1": (IMAGE, lambda k, o, x: o.squeeze(o.expand_dims(conv(k, x), 2), 2), [C]),
     "flat and back": (

@@ -13,7 +13,7 @@ from tf2caffe.ops import op
 from tf2caffe.site import Site, Value
 from tfcaffe.layout import Layout
 
-_COPIES = 4  # as many bottoms of a Concat, which more programs read right than Tile
+_COPIES = 16  # as many bottoms of a Concat, which more programs read right than Tile
 
 
 @op("ConcatV2", "Concat")
