@@ -245,6 +245,10 @@ class Graph:
             if not self.is_constant(tensor) and not self._needed(tensor.node, kept):
                 lost += [(tensor.node, t) for t in tensor.node.inputs]
 
+    def forget_readers(self) -> None:
+        """More than one node reads something else now."""
+        self._readers = None
+
     def _needed(self, node: Node, outputs: Collection[Tensor]) -> bool:
         """Whether anybody reads one of its outputs, by `readers`."""
         assert self._readers is not None

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tf2caffe import ahead, dialect, folding, patterns
+from tf2caffe import ahead, dialect, folding, patterns, preprocess
 from tf2caffe.dialect import Dialect
+from tf2caffe.families import family
 from tf2caffe.graph import Graph, Node, Tensor
 from tf2caffe.ops import keras_layers, ops
 from tf2caffe.options import Options
 from tf2caffe.site import Blob, Builder, NewLayer, Site, Value
 from tf2caffe.tidy import tidy
 from tfcaffe.errors import UnsupportedError
-from tfcaffe.layers import registry
 from tfcaffe.layout import Layout
 from tfcaffe.twin import BlobTwin, Twin
 from tfcaffe.variables.base import some
@@ -49,6 +49,7 @@ def build(name: str, graph: Graph, options: Options) -> Network:
     patterns.rewrite(graph)
     if options["fold_bn"]:
         folding.fold(graph)
+    preprocess.build_in(graph, options)
     builder = Builder(graph, dialect.load(str(options["dialect"])))
     for title, tensor in graph.inputs.items():
         _add_input(builder, title, tensor)
@@ -85,7 +86,7 @@ def _portability(written: Dialect, layers: Sequence[NewLayer]) -> list[str]:
         return []
     faults: dict[str, list[str]] = {}
     for layer in layers:
-        field = registry()[layer.type].field
+        field = family(layer.type).field
         own = getattr(layer.message, field) if field else None
         for fault in dialect.faults_of(portable, layer.type, len(layer.bottoms), own):
             faults.setdefault(fault, []).append(layer.name)

@@ -58,7 +58,7 @@ class Preprocessing:
             raise UsageError(
                 f"--channel-order rgb: the input {blob!r} has {shape[1]} channels, not 3"
             )
-        values = None if mean is None else _mean(mean, blob, shape)
+        values = None if mean is None else fitted_mean(mean, blob, shape)
         return cls(blob, channel_order == "rgb", values, 1.0 if scale is None else float(scale))
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -79,10 +79,15 @@ def _image(plan: Plan) -> tuple[str, Sequence[int | None]]:
     raise UsageError("--mean, --scale and --channel-order need an input of 4 axes (N, C, H, W)")
 
 
-def _mean(
+def fitted_mean(
     mean: str | PathLike[str] | Sequence[float], blob: str, shape: Sequence[int | None]
 ) -> NDArray[np.float32]:
-    """The mean as `[C]` or cut from its middle to the input's `[C, H, W]`, as Caffe crops it."""
+    """The mean as `[C]` or cut from its middle to the input's `[C, H, W]`, as Caffe crops it.
+
+    Raises:
+        UsageError: it does not fit the input.
+        FileFormatError: its file is damaged.
+    """
     from tfcaffe.files.mean import read_mean
 
     if isinstance(mean, str | PathLike):
