@@ -28,6 +28,11 @@ def read(blob: np.ndarray, layout: Layout) -> np.ndarray:
     return layout.pattern().to_tf(blob)
 
 
+def sizes_of(layout: Layout) -> tuple[int, ...]:
+    """Caffe's shape."""
+    return tuple(int(size or 0) for size in layout.shape)
+
+
 def random_shape(rng: np.random.Generator, total: int) -> list[int]:
     """Sizes of a product of `total`, some of them 1."""
     sizes = []
@@ -53,7 +58,7 @@ def test_reshapes_and_transposes_move_nothing(seed: int) -> None:
     followed = 0
     for _ in range(40):
         layout = random_layout(rng, int(rng.choice([24, 60, 64, 30])))
-        blob = np.arange(prod(layout.shape), dtype=np.float32).reshape(layout.shape)
+        blob = np.arange(prod(sizes_of(layout)), dtype=np.float32).reshape(sizes_of(layout))
         tensor = read(blob, layout)
         for _ in range(6):
             if rng.random() < 0.5:
@@ -78,7 +83,7 @@ def test_moves_are_transpositions(seed: int) -> None:
     moving = same = 0
     for _ in range(60):
         have = random_layout(rng, 60)
-        blob = rng.standard_normal(have.shape)
+        blob = rng.standard_normal(sizes_of(have))
         shape = have.tf_shape
         order = rng.permutation(len(shape)) if rng.random() < 0.7 else np.argsort(have.order)
         sizes = [shape[i] for i in np.argsort(order)]
@@ -86,7 +91,7 @@ def test_moves_are_transpositions(seed: int) -> None:
         found = axes.moves(have, want)
         assert found is not None
         runs, target = found
-        memory = blob.reshape(runs).transpose(target).reshape(want.shape)
+        memory = blob.reshape(runs).transpose(target).reshape(sizes_of(want))
         np.testing.assert_array_equal(read(memory, want), read(blob, have))
         alike = axes.alike(have, want)
         assert alike == (target == sorted(target))
@@ -108,13 +113,13 @@ def test_axes_of_their_own_read_the_same(seed: int) -> None:
             order = [int(i) for i in rng.permutation(len(layout.dims))]
             layout = axes.transposed(layout, order)
             layout = axes.reshaped(layout, random_shape(rng, 60)) or layout
-        blob = rng.standard_normal(layout.shape)
+        blob = rng.standard_normal(sizes_of(layout))
         dimension = int(rng.integers(len(layout.dims)))
         new = not layout.dims[dimension]
         found = (axes.inserted if new else axes.isolated)(layout, dimension)
         if found is None:
             continue
-        again = read(blob.reshape(found.shape), found)
+        again = read(blob.reshape(sizes_of(found)), found)
         np.testing.assert_array_equal(again, read(blob, layout))
         owner = [a for a, axis in enumerate(found.axes) for _ in axis]
         (axis,) = {owner[i] for i in found.dims[dimension] if found.factors[i] != 1 or new}
@@ -137,10 +142,10 @@ def move(
     """Move random numbers in real Caffe and compare with numpy; the types of the layers."""
     node = Node("move", "Move", [], {}, [have.tf_shape], ["float32"], "move")
     source = Node("x", "Placeholder", [], {}, [have.tf_shape], ["float32"], "x")
-    graph = Graph({"x": Tensor(source)}, {"y": Tensor(node)}, {}, lambda _: [])
+    graph = Graph({"x": Tensor(source)}, {"y": Tensor(node)}, {}, lambda _: np.zeros(0))
     builder = Builder(graph, dialect.load(written))
     site = Site(builder, node)
-    shape = tuple(int(s or 0) for s in have.shape)
+    shape = sizes_of(have)
     message = schema.load().message("LayerParameter")()
     message.type = "Input"
     message.input_param.shape.add().dim.extend(shape)
