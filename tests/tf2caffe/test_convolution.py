@@ -114,13 +114,15 @@ def test_a_pad_after_a_cut_stays(tmp_path: Path, caffe: Caffe) -> None:
     check(branches((7, 8, 3), {"conv": layers}), tmp_path, caffe)
 
 
-def test_a_wide_pad_on_one_side_is_a_layer_before(tmp_path: Path, caffe: Caffe) -> None:
-    """A kernel with that many rows of zeros would cost more."""
-    from keras.layers import Conv2D, ZeroPadding2D
+@pytest.mark.parametrize(("outputs", "layers"), [(64, 1), (128, 2)])
+def test_many_outputs_make_a_layer_before_cheaper(
+    outputs: int, layers: int, tmp_path: Path, caffe: Caffe
+) -> None:
+    """Than rows of zeros that each output would multiply."""
+    from keras.layers import Conv2D
 
-    layers = [ZeroPadding2D(((4, 0), (0, 4))), Conv2D(4, 3)]
-    net = check(branches((7, 8, 3), {"conv": layers}), tmp_path, caffe)
-    assert net.types == ["Input", "Convolution", "Convolution"]
+    net = check(branches((6, 8, 3), {"conv": [Conv2D(outputs, 3, 2, "same")]}), tmp_path, caffe)
+    assert net.types == ["Input", *["Convolution"] * layers]
 
 
 @pytest.mark.parametrize("length", [12, 13])

@@ -27,7 +27,7 @@ def convolution(site: Site) -> Value:
     else:
         groups, outputs = channels // shape[-2], shape[-1]
     found = windows.of_node(site, shape[:-2], x.shape[2:])
-    x, found, more = even(site, x, found, depthwise=groups == channels)
+    x, found, more = even(site, x, found, outputs // groups)
     # As a depthwise kernel has it: each channel's outputs behind the channel.
     laid = (channels, outputs // channels) if groups == channels else shape[-2:]
 
@@ -60,13 +60,13 @@ def kernel_shape(site: Site) -> tuple[int, ...]:
     return site.node.inputs[1].shape
 
 
-def even(site: Site, x: Value, found: Windows, depthwise: bool) -> tuple[Value, Windows, Pads]:
+def even(site: Site, x: Value, found: Windows, across: int) -> tuple[Value, Windows, Pads]:
     """An image and windows over it with even pads, and rows of zeros that the kernel gets.
 
-    Where those would not do, or cost more, a layer before pads the image.
+    Where those would not do, or cost more, a layer before pads the image; each of its channels is
+    read by `across` outputs.
     """
-    growth = windows.DEPTHWISE_GROWTH if depthwise else windows.GROWTH
-    direct = windows.evened(found, x.shape[2:], growth)
+    direct = windows.evened(found, x.shape[2:], across)
     if direct is not None:
         return x, *direct
     pads = [max(min(pair), 0) for pair in found.pads]

@@ -154,7 +154,7 @@ def _divisors(found: Windows, sizes: Sequence[int], pads: Sequence[tuple[int, in
 
 def _weighted(site: Site, x: Value, found: Windows) -> Value:
     """The mean of each window, zeros around the image, as a depthwise convolution."""
-    x, found, more = even(site, x, found, depthwise=True)
+    x, found, more = even(site, x, found, across=1)
     kernel = zero_rows(np.full(found.kernel, 1 / prod(found.kernel), np.float32), more, behind=0)
     channels = x.shape[1]
     top = site.layer(

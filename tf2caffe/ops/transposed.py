@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from math import prod
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from tf2caffe.ops import op
 from tf2caffe.ops.convolution import kernel_shape, zero_rows
 from tf2caffe.ops.padding import padded
 from tf2caffe.site import Site, Value
-from tf2caffe.windows import GROWTH, Pads, Windows
+from tf2caffe.windows import Pads, Windows
 
 Read = Callable[[], np.ndarray]
 
@@ -25,7 +24,7 @@ def transposed(site: Site) -> Value:
 
     The whole of what it makes is cut by TensorFlow's pads (and by `crops`, a cut behind it). Where
     those are uneven the kernel gets rows of zeros on the side of the smaller one; where that would
-    cost more, a layer behind cuts.
+    cost more, a layer behind cuts. With `groups` the kernel has the outputs of one of them.
     """
     value = site.value(2)
     x = site.to(value, site.image_layout(value.tf_shape))
@@ -35,7 +34,8 @@ def transposed(site: Site) -> Value:
     before = [w + sum(c) for w, c in zip(wanted, crops, strict=True)]
     found = windows.of_node(site, shape[:-2], before)
     sides = _sides(found, x.shape[2:], before, crops)
-    pads, more, rest = _evened(found, sides)
+    groups = site.attrs.get("groups", 1)
+    pads, more, rest = _evened(found, sides, x.shape[1] // groups)
     weights: dict[str, Read] = {"weights": lambda: zero_rows(site.constant(1), more)}
     if len(site.node.inputs) > 3:
         weights["bias"] = lambda: site.constant(3)
@@ -51,7 +51,8 @@ def transposed(site: Site) -> Value:
         x,
         weights=weights,
         hint="deconv",
-        num_output=shape[-2],
+        num_output=shape[-2] * groups,
+        group=groups,
         bias_term="bias" in weights,
         **fields,
     )
@@ -74,7 +75,7 @@ def _sides(
     return tuple(sides)
 
 
-def _evened(found: Windows, sides: Pads) -> tuple[list[int], Pads, Pads]:
+def _evened(found: Windows, sides: Pads, across: int) -> tuple[list[int], Pads, Pads]:
     """Caffe's pads, rows of zeros around the kernel, and what is still to be cut behind."""
     pads, more, rest = [], [], []
     for (a, b), dilation in zip(sides, found.dilations, strict=True):
@@ -88,8 +89,7 @@ def _evened(found: Windows, sides: Pads) -> tuple[list[int], Pads, Pads]:
             pads.append(max(a, b))
             more.append((rows, 0) if a < b else (0, rows))
             rest.append((0, 0))
-    larger = prod(k + sum(m) for k, m in zip(found.kernel, more, strict=True))
-    if larger <= GROWTH * prod(found.kernel):
+    if windows.worth(found, sides, tuple(more), across):
         return pads, tuple(more), tuple(rest)
     pads = [max(min(pair), 0) for pair in sides]
     rest = [(a - p, b - p) for (a, b), p in zip(sides, pads, strict=True)]
