@@ -118,7 +118,7 @@ def tensorflow_cases() -> dict[str, Case]:
         ),
         "chosen": (lambda x: tf.where(x > 0.2, x * 2, x - 1), ""),
         "tested": (
-            lambda x: tf.cast((x > 0.2) & (x <= 1) | ~(x >= -1.0) | (0.0 < x), tf.float32),
+            lambda x: tf.cast((x > 0.2) & (x <= 1) | ~(x >= -1.0) | (x > 0.0), tf.float32),
             "",
         ),
     }

@@ -74,15 +74,21 @@ def _by_coefficient(site: Site, a: Value, b: Value, operation: str, layout: Layo
         return None
     if not kind or not site.dialect.allows(kind, bottoms=2, axis=first):
         return None
-    small = site.to(small, shrunk(full, over))
+    small = _plain_blob(site, small, shrunk(full, over))
     if operation == "SUB" and data is a:
         small = site.power(small, scale=-1.0, hint="neg")
     elif operation == "SUB":
         data = site.power(data, scale=-1.0, hint="neg")
-    plain = Value(small.blob, Layout.caffe(small.shape))
     data = site.to(data, full)
-    top = site.layer(kind, data, view(site, plain, shape[first:end]), hint=kind.lower(), axis=first)
+    top = site.layer(kind, data, view(site, small, shape[first:end]), hint=kind.lower(), axis=first)
     return site.like(top, data)
+
+
+def _plain_blob(site: Site, value: Value, want: Layout) -> Value:
+    """A blob with the numbers in this order, in any shape."""
+    if not axes.alike(value.layout, want):
+        value = site.to(value, want)
+    return Value(value.blob, Layout.caffe(value.shape))
 
 
 def _over(small: Value, layout: Layout) -> set[int]:
@@ -96,11 +102,10 @@ def spread(site: Site, small: Value, layout: Layout) -> Value:
     if not over:
         return small
     full = apart(layout, over)
-    small = site.to(small, shrunk(full, over))
     shape = tuple(int(size or 0) for size in full.shape)
-    y = Value(small.blob, Layout.caffe(small.shape))
     left = axes_of(full, over)
-    sizes = list(y.shape)
+    sizes = [1 if axis in left else size for axis, size in enumerate(shape)]
+    y = _plain_blob(site, small, shrunk(full, over))
     while left:
         spatial = [axis for axis in left if axis in (2, 3)] if len(shape) == 4 else []
         run = run_of(spatial or left, shape)
