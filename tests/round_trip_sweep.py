@@ -98,13 +98,13 @@ def _in_caffe(plan: Any, one: tuple[Path, Path], two: tuple[Path, Path]) -> floa
         if entry.family.source
         for top, layout in zip(entry.layer.tops, entry.tops, strict=True)
     }
-    names = [(plan.layers[ref.layer].layer.name, blob) for blob, ref in plan.net.outputs]
+    names = [(plan.layers[ref.layer].layer.name, ref.top) for _, ref in plan.net.outputs]
     with Caffe() as caffe:
         runs = [caffe.run(net, weights, _known(net, fed)) for net, weights in (one, two)]
     found = []
-    for layer, blob in names:
-        arrays = [_last(run, layer, blob) for run in runs]
-        if arrays[0] is not None and arrays[1] is not None:
+    for layer, top in names:
+        arrays = [_last(run, layer, top) for run in runs]
+        if all(a is not None for a in arrays):
             scale = float(np.abs(arrays[0]).max()) or 1.0
             found.append(float(np.abs(arrays[0] - arrays[1]).max()) / scale)
     return max(found, default=None)
@@ -117,12 +117,10 @@ def _known(net: Path, fed: dict[str, Any]) -> dict[str, Any]:
     return {name: array for name, array in fed.items() if name in tops}
 
 
-def _last(run: Any, layer: str, blob: str) -> Any:
-    """The array that a layer made; of a net that came back, blobs are called as their layers."""
-    for made in reversed(run.layers):
-        if made.name == layer:
-            return made.arrays[made.tops.index(blob) if blob in made.tops else 0]
-    return None
+def _last(run: Any, layer: str, top: int) -> Any:
+    """The array that a layer made; its numbers in memory's order."""
+    arrays = [made.arrays for made in run.layers if made.name == layer]
+    return arrays[-1][top].reshape(-1) if arrays and top < len(arrays[-1]) else None
 
 
 def _of_keras(name: str, folder: Path) -> dict[str, Any]:

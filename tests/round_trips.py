@@ -1,9 +1,11 @@
 """Two Caffe nets, one made from the other by way of Keras: what is not the same in them.
 
-Not compared, since a net for inference needs none of it: Split, Silence and Dropout (a Caffe net
-that is written has none), which kind of data layer feeds the net, a Flatten whose only readers are
-InnerProducts (they flatten by themselves), and the name of a Scale behind a BatchNorm, with which
-it is one layer in Keras. A BatchNorm without a Scale gets none.
+Layers are compared by name: type, what they read, what their fields mean, and every number, bit for
+bit. What a net that is written has no need of is not compared: Split, Silence and Dropout; which
+kind of data layer feeds the net; Reshape and Flatten, which move no number (a blob's shape is
+compared as far as the next layer sees it). A Scale behind a BatchNorm, which is one layer with it
+in Keras, is compared under the BatchNorm's name; a BatchNorm without a Scale gets none. Of several
+layers of one name the second is called `name_2`. A Crop may take its size from another blob.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +25,8 @@ from tfcaffe.infer import PlannedLayer
 from tfcaffe.net import Ref
 from tfcaffe.plan import Plan
 
-_PASSED = frozenset({"Dropout", "Split"})
-_SHAPES = frozenset({"Reshape", "Flatten"})
-_AXIS = ("axis", "concat_dim", "slice_dim")
+_PASSED = frozenset({"Dropout", "Split", "Reshape", "Flatten"})
+_AXES = frozenset({"axis", "concat_dim", "slice_dim", "num_axes"})
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def said(plan: Plan, weights: Any) -> dict[str, Said]:
     """
     binding = bind(plan, weights)
     merged = batch_norm_scales(plan)
-    passed = {i for i, entry in enumerate(plan.layers) if _is_passed(plan, i, entry)}
+    passed = {i for i, entry in enumerate(plan.layers) if entry.layer.type in _PASSED}
     names = _names(plan)
     names |= {i: f"{names[norm]} and its Scale" for i, norm in merged.items()}
 
@@ -110,55 +112,41 @@ def _names(plan: Plan) -> dict[int, str]:
     return found
 
 
-def _is_passed(plan: Plan, i: int, entry: PlannedLayer) -> bool:
-    """Whether a layer only hands on its numbers, for all that its readers know."""
-    if entry.layer.type in _PASSED:
-        return True
-    if entry.layer.type not in _SHAPES or Ref(i, 0) in (ref for _, ref in plan.net.outputs):
-        return False
-    readers = plan.net.consumers().get(Ref(i, 0), [])
-    return entry.bottoms[0].shape == entry.tops[0].shape or (
-        bool(readers) and all(plan.layers[r].layer.type == "InnerProduct" for r in readers)
-    )
-
-
 def facts(entry: PlannedLayer) -> dict[str, Any]:
     """What a layer's fields mean, the same for all ways to say it."""
     family: Any = entry.family
-    layer, rank = entry.layer, len(entry.bottoms[0].shape)
-    shapes: dict[str, Any] = {"shapes": [top.shape for top in entry.tops]}
-    if not family.field or layer.type in _SHAPES:
-        return shapes
+    layer, shape = entry.layer, tuple(int(size or 0) for size in entry.bottoms[0].shape)
+    found: dict[str, Any] = {"sizes": [prod(top) for top in entry.top_shapes]}
+    if not family.field:
+        return found
     options = family.options(layer)
-    fields = {f: getattr(options, f) for f in family.reads if not f.endswith("filler")}
-    plain = {f: v for f, v in fields.items() if isinstance(v, int | float | bool)}
     if layer.type in ("Convolution", "Deconvolution"):
-        g = family.geometry(layer, entry.bottoms[0].shape)
-        return shapes | {
-            "geometry": (g.kernel, g.stride, g.pad, _dilation(g)),
-            "group": options.group,
-            "outputs": options.num_output,
-        }
+        g = family.geometry(layer, shape)
+        found["windows"] = (g.kernel, g.stride, g.pad, _dilation(g))
+        return found | {"group": options.group, "outputs": options.num_output}
     if layer.type == "Pooling":
-        g = family.geometry(layer, entry.bottoms[0].shape)
-        sizes = tuple(entry.bottoms[0].shape[2:])
-        whole = not any(g.pad) and all(
-            k >= size for k, size in zip(g.kernel, sizes, strict=True) if size
-        )
+        g = family.geometry(layer, shape)
+        whole = not any(g.pad) and all(k >= n for k, n in zip(g.kernel, shape[2:], strict=True))
         windows = "all" if whole else (g.kernel, g.stride, g.pad)
-        return shapes | {"pool": options.pool, "windows": windows}
+        return found | {"pool": options.pool, "windows": windows}
     if layer.type == "Crop":
-        return shapes | {"offsets": list(family.offsets(layer, rank))}
-    if layer.type == "Slice":
-        return shapes | {"axis": family.axis(layer, rank)}
-    if any(name in plain for name in _AXIS) and hasattr(family, "axis"):
-        plain = {f: v for f, v in plain.items() if f not in _AXIS}
-        plain["axis"] = family.axis(layer, rank)
-    if layer.type == "Eltwise":
-        shapes["coeff"] = list(options.coeff) or [1.0] * len(layer.bottoms)
+        return found | {"offsets": list(family.offsets(layer, len(shape)))}
     if layer.type == "BatchNorm":
-        plain = {"eps": options.eps}
-    return shapes | plain
+        return found | {"eps": options.eps}
+    if layer.type == "Eltwise":
+        found["coeff"] = list(options.coeff) or [1.0] * len(layer.bottoms)
+    if layer.type == "Slice":
+        return found | {"axis": _around(shape, family.axis(layer, len(shape)))}
+    fields = {f: getattr(options, f) for f in family.reads - _AXES}
+    found |= {f: v for f, v in fields.items() if isinstance(v, int | float)}
+    if hasattr(family, "axis") and (axis := family.axis(layer, len(shape))) is not None:
+        found["axis"] = _around(shape, axis)
+    return found
+
+
+def _around(shape: Sequence[int], axis: int) -> tuple[int, int]:
+    """How many numbers lie before and behind an axis, however many axes these are."""
+    return prod(shape[:axis]), prod(shape[axis + 1 :])
 
 
 def _dilation(g: Any) -> tuple[int, ...]:

@@ -62,7 +62,10 @@ def normalised(
     beta: int | None,
     eps: float,
 ) -> Value:
-    """BatchNorm and, right behind it, its Scale; the node's inputs by number."""
+    """BatchNorm and, right behind it, its Scale; without gamma and beta, the BatchNorm alone.
+
+    The node's inputs are given by number.
+    """
     own = site.dialect.eps
     more = 0.0 if own is None else eps - own
 
@@ -83,12 +86,15 @@ def normalised(
         use_global_stats=True,
         eps=eps if own is None else own,
     )
+    if gamma is None and beta is None:
+        return site.like(top, x)
+    numbers = {"gamma": read(gamma, 1)} | ({} if beta is None else {"beta": read(beta, 0)})
     scale = site.layer(
         "Scale",
         Value(top, Layout.caffe(x.shape)),
-        caffe={"gamma": read(gamma, 1), "beta": read(beta, 0)},
+        caffe=numbers,
         hint="scale",
-        bias_term=True,
+        bias_term="beta" in numbers,
     )
     return site.like(scale, x)
 

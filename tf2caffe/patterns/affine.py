@@ -86,7 +86,7 @@ def chained(node: Node) -> tuple[Array, Array]:
     for kind, read in node.attrs["steps"]:
         numbers = np.asarray(read(), np.float64)
         if kind == "mul":
-            factor, term = factor * numbers, term * numbers
+            factor, term = factor * numbers, term * numbers if term.any() else term
         else:
             term = term + numbers
     return factor, term

@@ -42,7 +42,7 @@ def take_pads(node: Node, graph: Graph, most: float) -> bool:
     expand, source = None, node.inputs[0].node
     if source.op == "ExpandDims" and graph.read_only_by(node.inputs[0], node):
         expand, source = source, source.inputs[0].node
-    found = _pads(source, graph, most)
+    found = pads_of(source, graph, most)
     if found is None:
         return False
     rank = len(node.shapes[0] or ())
@@ -60,7 +60,7 @@ def take_pads(node: Node, graph: Graph, most: float) -> bool:
     return True
 
 
-def _pads(node: Node, graph: Graph, most: float) -> np.ndarray | None:
+def pads_of(node: Node, graph: Graph, most: float) -> np.ndarray | None:
     """What a Pad adds to each dimension, or, below 0, what a StridedSlice cuts off."""
     if node.op in ("Pad", "PadV2"):
         number = graph.number(node.inputs[2]) if len(node.inputs) > 2 else 0.0

@@ -8,6 +8,7 @@ import numpy as np
 
 from tf2caffe.graph import Graph, Node, Tensor
 from tf2caffe.patterns import pattern
+from tf2caffe.patterns.convolution import pads_of
 from tf2caffe.slices import cuts
 
 
@@ -78,7 +79,7 @@ def _across(
         return False
     else:
         (pad,) = padded
-        pads = _zero_pads(pad, graph)
+        pads = pads_of(pad.node, graph, 0.0)
         if pads is None or pads[:-1].any() or (pads[-1] != (size - 1) // 2).any():
             return False
         squares = pad.node.inputs[0]
@@ -106,7 +107,7 @@ def _within(
     squares = total.node.inputs[0]
     pads = np.zeros((4, 2), int)
     if attrs["padding"] == "VALID":
-        found = _zero_pads(squares, graph)
+        found = pads_of(squares.node, graph, 0.0)
         if found is not None:
             pads, squares = found, squares.node.inputs[0]
     elif attrs["padding"] != "SAME" or max(sizes) > 1:
@@ -137,12 +138,3 @@ def _terms(total: Tensor) -> Iterator[Tensor]:
             yield from _terms(tensor)
     else:
         yield total
-
-
-def _zero_pads(tensor: Tensor, graph: Graph) -> np.ndarray | None:
-    """What a Pad adds to each dimension, all zeros."""
-    if tensor.op not in ("Pad", "PadV2") or not graph.is_constant(tensor.node.inputs[1]):
-        return None
-    if len(tensor.node.inputs) > 2 and graph.number(tensor.node.inputs[2]) != 0:
-        return None
-    return np.asarray(graph.constant(tensor.node.inputs[1])).astype(int)
