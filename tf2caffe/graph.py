@@ -31,6 +31,7 @@ _PASSES_ON = frozenset(  # ops whose outputs are their inputs, as far as Caffe i
         "PlaceholderWithDefault",
     ]
 )
+NO_PATH = "the outputs do not depend on the inputs; see --inputs and --outputs"
 HALVES = "the source rounds to 16 bits between its layers; Caffe computes with 32 bits throughout"
 _SMALL = 1 << 16  # bytes of constants that are kept once they are known
 
@@ -295,7 +296,7 @@ def only_between(graph: Graph) -> None:
     graph.inputs = {name: t for name, t in graph.inputs.items() if t.node in nodes}
     graph.marks = {mark: t for mark, t in graph.marks.items() if t.node in nodes}
     if not graph.inputs:
-        raise UsageError("the outputs do not depend on the inputs; see --inputs and --outputs")
+        raise UsageError(NO_PATH)
 
 
 def _passes_on(graph: Graph, tensor: Tensor) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from tf2caffe import loops
 from tf2caffe.definition import from_definition
 from tf2caffe.ends import all_fixed, fixed_shapes, found_inputs, found_outputs, named, tensors_of
-from tf2caffe.graph import Graph, Read, only_between, skip_identities
+from tf2caffe.graph import NO_PATH, Graph, Read, only_between, skip_identities
 from tf2caffe.noise import keep_everything, without_noise
 from tf2caffe.options import Options
 from tf2caffe.origins import scopes
@@ -39,21 +39,23 @@ def network_of(
         UsageError: names that are not there; sizes that nobody says.
         UnsupportedError: shapes that contradict each other.
     """
-    found = pruned(definition, _nodes(options["inputs"]), variables)
-    definition = found.definition
-    known = tensors_of(definition)
     fed, wanted = dict(inputs or {}), dict(outputs or {})
     if inputs is None:
         fed = {k: v for k, v in found_inputs(definition).items() if k not in variables}
+    if outputs is None and not options["outputs"]:
+        wanted = found_outputs(definition, [*fed.values(), *options["inputs"]])
+    found = pruned(definition, _nodes(options["inputs"]), variables)
+    definition = found.definition
+    known = tensors_of(definition)
     if options["inputs"]:
         fed = named("--inputs", options["inputs"], {**known, **fed}, "the graph")
     if options["outputs"]:
         wanted = named("--outputs", options["outputs"], {**known, **wanted}, "the graph")
-    elif outputs is None:
-        wanted = found_outputs(definition, fed.values())
     fed = {name: found.resolve(tensor) for name, tensor in fed.items()}
     wanted = {name: found.resolve(tensor) for name, tensor in wanted.items()}
     fed = _used(definition, fed, wanted)
+    if not fed:
+        raise UsageError(NO_PATH)
     if later := [name for name, tensor in fed.items() if not _first(tensor)]:
         raise UnsupportedError(f"input {later[0]!r}: is not its node's first output; cut behind it")
     if not options["inputs"]:

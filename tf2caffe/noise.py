@@ -45,7 +45,7 @@ def keep_everything(definition: Any, inputs: Mapping[str, str]) -> dict[str, str
 
     values: dict[str, float] = {}
     for node in definition.node:
-        if node.op in ("Add", "AddV2", "GreaterEqual"):
+        if node.op in ("Add", "AddV2", "GreaterEqual") and len(node.input) > 1:
             a, b = node.input[:2]
             kept = 0.0 if node.op == "GreaterEqual" else 1.0
             values |= {one: kept for one, other in ((a, b), (b, a)) if is_noise(other)}
