@@ -120,6 +120,14 @@ def test_images_in_time(tmp_path: Path, caffe: Caffe) -> None:
     assert net.types[:5] == ["Input", "Reshape", "Convolution", "ReLU", "Pooling"]
 
 
+def test_images_in_time_that_are_unrolled(tmp_path: Path, caffe: Caffe) -> None:
+    import keras
+
+    x = keras.Input((2, 5, 6, 2), batch_size=2, name="x")
+    y = keras.layers.ConvLSTM2D(3, 3, padding="same", unroll=True, return_sequences=True)(x)
+    check(keras.Model(x, y), tmp_path, caffe)
+
+
 def test_numbers_in_another_order(tmp_path: Path, caffe: Caffe) -> None:
     import keras
 
@@ -127,6 +135,7 @@ def test_numbers_in_another_order(tmp_path: Path, caffe: Caffe) -> None:
     y = keras.layers.Dense(UNITS)(x)
     ops = keras.ops
     found = [ops.flip(y, 1), ops.take(y, [2, 0, 0], 1), ops.take(y, [3, 1], 2), ops.roll(y, 2, 1)]
+    found += [ops.take(y, 2, 1), ops.take(y, [[0, 3], [1, 2]], -1)]
     check(keras.Model(x, found), tmp_path, caffe)
 
 

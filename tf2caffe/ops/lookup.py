@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from tf2caffe import axes
 from tf2caffe.along import alone, changed
+from tf2caffe.graph import Tensor
 from tf2caffe.linear import chosen
 from tf2caffe.ops import op
 from tf2caffe.site import Site, Value
@@ -39,11 +41,11 @@ def gather(site: Site) -> Value:
             "looks up what the net's inputs say; stock Caffe does so for rows of a constant matrix "
             "alone (Embed)"
         )
-    index = site.constant(1)
-    if index.ndim != 1:
-        raise site.refusal(f"its indices have the shape {list(index.shape)}; only a list is said")
     dimension = int(site.constant(2)) if len(site.node.inputs) > 2 else 0
-    return _reordered(site, site.value(0), dimension, index)
+    made = _reordered(site, site.value(0), dimension, site.constant(1).reshape(-1))
+    layout = axes.reshaped(made.layout, Tensor(site.node).shape)  # as many dimensions as indices
+    assert layout is not None
+    return Value(made.blob, layout)
 
 
 @op("ReverseV2")

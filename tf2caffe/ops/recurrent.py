@@ -8,7 +8,7 @@ begins; it is a Parameter layer here, so that nobody has to feed it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -116,10 +116,10 @@ def simple_rnn(site: Site) -> list[Value]:
     return [_unstacked(Value(blobs[1], Layout.caffe(blobs[1].shape)))]
 
 
-@keras_layer("GRU")
-def gru(site: Site) -> list[Value]:
-    """Stock Caffe has none."""
-    raise site.refusal(f"stock Caffe has no GRU layer; {_UNROLL}")
+@keras_layer("GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
+def unknown(site: Site) -> NoReturn:
+    """Stock Caffe has none of these."""
+    raise site.refusal(f"stock Caffe has no {site.attrs['class']} layer; {_UNROLL}")
 
 
 def _check(site: Site, layer: Any, cell: str) -> None:
