@@ -20,6 +20,7 @@ from tf2caffe.options import Options
 from tf2caffe.sources import Source
 from tfcaffe.errors import FileFormatError, UnsupportedError
 from tfcaffe.keras_graph import calls
+from tfcaffe.keras_graph import tensors as tensors_of
 
 _SUFFIXES = (".keras", ".h5", ".hdf5")
 _SCOPE = "k"
@@ -173,9 +174,10 @@ class _Tracer:
                 with tf.name_scope(scope):
                     results = keras.tree.flatten(self._call(operation, node, arguments, keywords))
             values.update(zip(map(id, node.outputs), results, strict=True))
-            if model is self.functional:
-                for i, result in enumerate(results):
-                    self._marks.setdefault((operation.name, i), result)
+        if model is self.functional:
+            fed = {id(symbol) for symbol in model.inputs}
+            known = tensors_of(model).items()
+            self._marks = {place: values[id(s)] for place, s in known if id(s) not in fed}
         return [values[id(symbol)] for symbol in model.outputs]
 
     def _call(self, operation: Any, node: Any, arguments: Any, keywords: Any) -> Any:
@@ -199,7 +201,13 @@ class _Tracer:
             return [tf.ensure_shape(r, s.shape) for r, s in zip(results, shapes, strict=True)]
         if _takes_training(operation):
             keywords = {**keywords, "training": False}
-        return operation(*arguments, **keywords)
+        try:
+            return operation(*arguments, **keywords)
+        except Exception as error:  # Keras raises all kinds on shapes and types it cannot take
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise UnsupportedError(
+                f"layer {operation.name!r}: Keras cannot call it: {' '.join(lines[:3])}"
+            ) from error
 
     def _each_step(self, layer: Any, x: Any) -> Any:
         """TimeDistributed: for inference the steps are as good as a larger batch."""

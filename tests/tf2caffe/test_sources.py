@@ -1,0 +1,178 @@
+"""Keras models of all makes: sequential, nested, shared, with several ends, of other types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfcaffe.errors import ConversionError
+from tfcaffe.oracle.pycaffe import Caffe
+from whole import assert_equal, check, compared, randomised, written
+
+
+def sequential(keras: Any) -> Any:
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            layers.Input((8, 7, 3), name="image"),
+            layers.Conv2D(4, 3, activation="relu", name="conv1"),
+            layers.Flatten(),
+            layers.Dense(3, name="fc"),
+        ]
+    )
+
+
+def nested(keras: Any) -> Any:
+    layers = keras.layers
+    a, b = keras.Input((8, 7, 3), name="a"), keras.Input((8, 7, 3), name="b")
+    inner = keras.Model(
+        [a, b], [layers.Conv2D(4, 3, name="in1")(a), layers.Add(name="sum")([a, b])]
+    )
+    x, y = keras.Input((8, 7, 3), name="x"), keras.Input((8, 7, 3), name="y")
+    one, two = inner([x, y])
+    body = keras.Sequential([layers.Input((8, 7, 3)), layers.Conv2D(4, 3, name="in2")])
+    return keras.Model([x, y], [layers.Add(name="last")([one, body(two)]), two])
+
+
+def shared(keras: Any) -> Any:
+    layers = keras.layers
+    a, b = keras.Input((8, 7, 3), name="a"), keras.Input((8, 7, 3), name="b")
+    conv = layers.Conv2D(4, 3, name="conv")
+    tower = keras.Sequential([layers.Input((6, 5, 4)), layers.Conv2D(2, 1, name="deep")])
+    return keras.Model([a, b], layers.Subtract(name="apart")([tower(conv(a)), tower(conv(b))]))
+
+
+def prepared(keras: Any) -> Any:
+    layers = keras.layers
+    x = keras.Input((8, 7, 3), name="image")
+    y = layers.Rescaling(1 / 127.5, offset=-1, name="scaled")(x)
+    y = layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0], name="norm")(y)
+    y = layers.RandomFlip(name="flip")(layers.GaussianNoise(0.3, name="noise")(y))
+    return keras.Model(x, layers.Conv2D(4, 3, name="conv")(layers.SpatialDropout2D(0.5)(y)))
+
+
+def whole_numbers(keras: Any) -> Any:
+    x = keras.Input((8, 7, 3), name="image", dtype="uint8")
+    y = keras.layers.Rescaling(1 / 255, name="scaled")(x)
+    return keras.Model(x, keras.layers.Conv2D(4, 3, name="conv")(y))
+
+
+def twice_an_output(keras: Any) -> Any:
+    x = keras.Input((8, 7, 3), name="image")
+    y = keras.layers.ReLU(name="relu")(x)
+    return keras.Model(x, [y, keras.layers.Conv2D(2, 3, name="conv")(y), y])
+
+
+MODELS: list[Callable[[Any], Any]] = [
+    sequential,
+    nested,
+    shared,
+    prepared,
+    whole_numbers,
+    twice_an_output,
+]
+NAMES = {
+    sequential: ["image", "conv1", "conv1_relu", "fc"],
+    nested: ["x", "y", "in1", "sum", "in2", "last"],
+    prepared: ["image", "norm", "conv"],
+    whole_numbers: ["image", "scaled", "conv"],
+}
+
+
+@pytest.mark.parametrize("build", MODELS)
+def test_model(build: Callable[[Any], Any], tmp_path: Path, caffe: Caffe) -> None:
+    import keras
+
+    images = np.random.default_rng(3).integers(0, 256, (1, 3, 8, 7)).astype(np.float32)
+    net = check(
+        build(keras), tmp_path, caffe, {"image": images} if build is whole_numbers else None
+    )
+    names = [layer.name for layer in net.network.layers]
+    assert len(set(names)) == len(names)
+    if build in NAMES:
+        assert names == NAMES[build]
+
+
+def test_a_layer_that_is_called_twice(tmp_path: Path, caffe: Caffe) -> None:
+    """Each call is a layer, with the same numbers."""
+    import keras
+
+    net = check(shared(keras), tmp_path, caffe)
+    layers = [layer for layer in net.network.layers if layer.type == "Convolution"]
+    one, two = (layer for layer in layers if layer.blobs[0].shape == (4, 3, 3, 3))
+    assert "conv" in (one.name, two.name)
+    np.testing.assert_array_equal(one.blobs[0].read(), two.blobs[0].read())
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_files(suffix: str, tmp_path: Path, caffe: Caffe) -> None:
+    import keras
+
+    model = randomised(sequential(keras))
+    path = tmp_path / f"model{suffix}"
+    model.save(path)
+    net = written(path, tmp_path)
+    assert_equal(compared(model, net, caffe), ["conv1_relu", "fc"])
+
+
+def test_weights_alone(tmp_path: Path) -> None:
+    import keras
+
+    path = tmp_path / "model.weights.h5"
+    sequential(keras).save_weights(path)
+    with pytest.raises(ConversionError, match="holds weights without their model"):
+        written(path, tmp_path)
+
+
+def test_code_in_a_file_runs_only_if_trusted(tmp_path: Path, caffe: Caffe) -> None:
+    import keras
+
+    x = keras.Input((4, 3, 2), name="x")
+    path = tmp_path / "model.keras"
+    model = keras.Model(x, keras.layers.Lambda(lambda t: t * 2.0 + 1.0, name="twice")(x))
+    model.save(path)
+    with pytest.raises(ConversionError, match="--trust"):
+        written(path, tmp_path)
+    assert_equal(compared(model, written(path, tmp_path, trust=True), caffe))
+
+
+def test_mixed_precision(tmp_path: Path, caffe: Caffe) -> None:
+    """Keras rounds to 16 bits between layers, Caffe does not."""
+    import keras
+
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        model = randomised(sequential(keras))
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    net = written(model, tmp_path)
+    assert net.types == ["Input", "Convolution", "ReLU", "InnerProduct"]
+    assert any("16 bits" in note for note in net.network.notes)
+    assert_equal(compared(model, net, caffe, rtol=5e-3))
+
+
+def test_sizes_that_nobody_says(tmp_path: Path) -> None:
+    import keras
+
+    x = keras.Input((None, None, 3), name="image")
+    model = keras.Model(x, keras.layers.Conv2D(2, 3)(x))
+    with pytest.raises(ConversionError, match="--input-shape image=A,B,C,3"):
+        written(model, tmp_path)
+    assert written(model, tmp_path, input_shape={"image": (1, 6, 5, 3)}).types[1:] == [
+        "Convolution"
+    ]
+
+
+def test_a_model_of_python_code(tmp_path: Path) -> None:
+    import keras
+
+    class Own(keras.Model):
+        def call(self, x: Any) -> Any:
+            return x * 2.0
+
+    with pytest.raises(ConversionError, match=r"has no defined inputs|export it as a"):
+        written(Own(), tmp_path)
