@@ -57,7 +57,7 @@ def randomised(model: Any, seed: int = 0) -> Any:
             numbers *= np.sqrt(2 / max(np.prod(shape[:-1]), 1))
         elif name == "gamma":
             numbers = 1 + 0.3 * numbers
-        else:  # biases, which are not to drown what the input says
+        elif name == "bias":  # not to drown what the input says
             numbers *= 0.3
         if np.issubdtype(np.dtype(variable.dtype), np.floating):
             variable.assign(numbers.astype(np.float32))
