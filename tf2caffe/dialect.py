@@ -9,7 +9,8 @@
     with: [Permute]              # added to those
     header: input_layer          # or input_dim
     eps: 0.00001                 # BatchNorm's; a difference goes into the variance
-    forms:                       # allowed values of fields (and of `bottoms`, their number)
+    forms:                       # allowed values of fields (and of `bottoms`, their number,
+                                 # and of Pooling's `overhang`: see ops/pooling.py)
       Eltwise: {bottoms: [2], coeff: ["", "1 -1"]}
     limits: {name: 32}           # longest name
     seen: [where each of these facts was seen]
@@ -83,15 +84,16 @@ class Dialect:
                 yield f"{kind} with {name} {said or 'unsaid'}"
 
 
-def faults_of(dialect: Dialect, kind: str, bottoms: int, options: Any) -> list[str]:
+def faults_of(dialect: Dialect, kind: str, bottoms: int, options: Any, **more: Any) -> list[str]:
     """What of a layer a dialect does not have, in words.
 
     Args:
         options: the layer's own parameter message, None where the type has none.
+        more: what is no field of it.
     """
     fields = [] if options is None else options.DESCRIPTOR.fields
     said = {f.name: _value(f, getattr(options, f.name)) for f in fields if f.message_type is None}
-    return list(dialect.faults(kind, bottoms, said))
+    return list(dialect.faults(kind, bottoms, said | more))
 
 
 def _value(field_: Any, value: Any) -> Any:

@@ -12,6 +12,7 @@ from tf2caffe.families import family
 from tf2caffe.graph import Graph, Node, Tensor
 from tf2caffe.ops import keras_layers, ops
 from tf2caffe.options import Options
+from tf2caffe.overhang import overhangs
 from tf2caffe.site import Blob, Builder, NewLayer, Site, Value
 from tf2caffe.tidy import tidy
 from tfcaffe.errors import UnsupportedError
@@ -88,7 +89,8 @@ def _portability(written: Dialect, layers: Sequence[NewLayer]) -> list[str]:
     for layer in layers:
         field = family(layer.type).field
         own = getattr(layer.message, field) if field else None
-        for fault in dialect.faults_of(portable, layer.type, len(layer.bottoms), own):
+        more = {"overhang": overhangs(layer)} if layer.type == "Pooling" else {}
+        for fault in dialect.faults_of(portable, layer.type, len(layer.bottoms), own, **more):
             faults.setdefault(fault, []).append(layer.name)
     if not faults:
         return []

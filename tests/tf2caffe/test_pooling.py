@@ -92,6 +92,28 @@ def test_a_dialect_that_rounds_down_needs_no_cut(kernel: int, tmp_path: Path, ca
     assert net.types == ["Input", "Pooling", "Pooling"]
 
 
+def test_portable_averages_reach_over_no_edge(tmp_path: Path, caffe: Caffe) -> None:
+    """Other readers divide by all of the kernel there, so that a note tells of it elsewhere."""
+    from keras.layers import AveragePooling2D, MaxPooling2D
+
+    cases = {
+        "over": [AveragePooling2D(2, 2, "same")],
+        "fits": [AveragePooling2D(3, 1, "valid")],
+        "max": [MaxPooling2D(2, 2, "same")],
+    }
+    model = branches((9, 7, 3), cases)
+    usual = check(model, tmp_path, caffe)
+    assert usual.types == ["Input", *["Pooling"] * 3]
+    assert "(Pooling with overhang true: over)" in usual.network.notes[0]
+    net = check(model, tmp_path, caffe, dialect="portable")
+    assert not net.network.notes
+    types = {name: [] for name in cases}
+    for layer in net.network.layers[1:]:
+        types[layer.origin].append(layer.type)
+    assert types["over"] == ["Convolution", "Reshape", "Scale", "Reshape"]
+    assert types["fits"] == types["max"] == ["Pooling"]
+
+
 def test_global(tmp_path: Path, caffe: Caffe) -> None:
     from keras import layers
 

@@ -14,6 +14,7 @@ from tf2caffe.linear import scaled_map
 from tf2caffe.ops import op
 from tf2caffe.ops.convolution import even, zero_rows
 from tf2caffe.ops.padding import padded
+from tf2caffe.overhang import overhang
 from tf2caffe.site import Site, Value
 from tf2caffe.windows import Windows
 from tfcaffe.errors import UnsupportedError
@@ -35,7 +36,7 @@ def pooling(site: Site) -> Value:
             return site.image_of(top)
     if average:
         return _average(site, x, found)
-    if set(found.kernel) == {1} and _rounding(site, found, sizes) is None:
+    if set(found.kernel) == {1} and _rounding(site, False, found, sizes) is None:
         return _weighted(site, x, found)  # picks numbers, as a convolution does without cutting
     return _maximum(site, x, found)
 
@@ -70,24 +71,31 @@ def _pool(
     return site.image_of(site.layer("Pooling", x, hint="pool", pool=_kind(average), **fields))
 
 
-def _rounding(site: Site, found: Windows, sizes: Sequence[int]) -> Mapping[str, str] | None:
+def _rounding(
+    site: Site, average: bool, found: Windows, sizes: Sequence[int]
+) -> Mapping[str, str] | None:
     """The field with which Caffe makes TensorFlow's windows and no more; None if none does."""
     if not all(0 <= p < k for (p, _), k in zip(found.pads, found.kernel, strict=True)):
         return None
     wanted = found.counts(sizes)
-    if _made(found, sizes) == wanted:
+    if _made(found, sizes) == wanted and _allowed(site, average, found, sizes):
         return {}
     down = {"round_mode": "FLOOR"}
-    fits = _made(found, sizes, ceil=False) == wanted and site.dialect.allows(
-        "Pooling", round_mode="FLOOR"
-    )
-    return down if fits else None
+    fits = _made(found, sizes, ceil=False) == wanted
+    return down if fits and site.dialect.allows("Pooling", round_mode="FLOOR") else None
+
+
+def _allowed(site: Site, average: bool, found: Windows, sizes: Sequence[int]) -> bool:
+    if site.dialect.allows("Pooling", overhang=True):
+        return True
+    pads = [before for before, _ in found.pads]
+    return not overhang(average, sizes, found.kernel, found.strides, pads)
 
 
 def _maximum(site: Site, x: Value, found: Windows) -> Value:
     """Caffe's windows may be more at either end, as whole strides; what is too many is cut off."""
     sizes = x.shape[2:]
-    rounding = _rounding(site, found, sizes)
+    rounding = _rounding(site, False, found, sizes)
     if rounding is not None:
         return _pool(site, x, False, found, rounding)
     wanted = found.counts(sizes)
@@ -109,7 +117,7 @@ def _maximum(site: Site, x: Value, found: Windows) -> Value:
             made - m - want
             for made, m, want in zip(_made(larger, sizes), fronts, wanted, strict=True)
         ]
-        if min(spare) >= 0:
+        if min(spare) >= 0 and _allowed(site, False, larger, sizes):
             y = _pool(site, x, False, larger, {})
             return padded(site, y, [(-m, -s) for m, s in zip(fronts, spare, strict=True)])
     raise _unsayable(site, found)
@@ -127,7 +135,7 @@ def _average(site: Site, x: Value, found: Windows) -> Value:
     if site.attrs.get("counts_pads"):
         real = site.attrs.get("divisors", np.full_like(real, prod(found.kernel)))
     fronts = [(before, before) for before, _ in found.pads]
-    rounding = _rounding(site, found, sizes)
+    rounding = _rounding(site, True, found, sizes)
     pooled = _divisors(found, sizes, fronts) / real
     summed = prod(found.kernel) / real
     if rounding is not None and (np.all(pooled == 1) or np.any(summed != 1)):
