@@ -61,33 +61,36 @@ def _across(
     beta: float,
 ) -> bool:
     """All slices of as many channels as x has, out of the squares with zeros on both sides."""
-    rank = len(x.shape)
+    size = 1
+    if not _is_square(total, x):
+        size = _neighbours(total, x, graph)
+    if size == 0 or len(x.shape) not in (3, 4, 5):
+        return False
+    node.op, node.inputs = "LRN", [x]
+    node.attrs = {"depth_radius": (size - 1) // 2, "alpha": scale, "beta": beta, "bias": offset}
+    return True
+
+
+def _neighbours(total: Tensor, x: Tensor, graph: Graph) -> int:
+    """Of how many channels side by side it sums up the squares; 0 if that is not what it is."""
     channels = x.shape[-1]
     starts, padded = [], set()
     for part in _terms(total):
         found = cuts(part.node, graph)
         if found is None or any(c.removed or c.new or c.step != 1 for c in found):
-            return False
+            return 0
         if not all(c.whole for c in found[:-1]) or found[-1].stop - found[-1].start != channels:
-            return False
+            return 0
         starts.append(found[-1].start)
         padded.add(part.node.inputs[0])
     size = len(starts)
-    if size == 1 and _is_square(total, x):
-        squares, size = total, 1
-    elif len(padded) != 1 or sorted(starts) != list(range(size)) or size % 2 == 0:
-        return False
-    else:
-        (pad,) = padded
-        pads = pads_of(pad.node, graph, 0.0)
-        if pads is None or pads[:-1].any() or (pads[-1] != (size - 1) // 2).any():
-            return False
-        squares = pad.node.inputs[0]
-    if not _is_square(squares, x) or rank not in (3, 4, 5):
-        return False
-    node.op, node.inputs = "LRN", [x]
-    node.attrs = {"depth_radius": (size - 1) // 2, "alpha": scale, "beta": beta, "bias": offset}
-    return True
+    if len(padded) != 1 or sorted(starts) != list(range(size)) or size % 2 == 0:
+        return 0
+    (pad,) = padded
+    pads = pads_of(pad.node, graph, 0.0)
+    if pads is None or pads[:-1].any() or (pads[-1] != (size - 1) // 2).any():
+        return 0
+    return size if _is_square(pad.node.inputs[0], x) else 0
 
 
 def _within(
