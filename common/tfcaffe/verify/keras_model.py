@@ -82,6 +82,8 @@ class KerasModel:
             keep(symbol, ops.convert_to_tensor(feeds[name], symbol.dtype))
         for node in self._nodes():
             arguments, keywords = node.arguments.fill_in(values)
+            if getattr(node.operation, "_call_has_training_arg", False):  # some default to True
+                keywords = {**keywords, "training": False}
             try:
                 results = tree.flatten(node.operation(*arguments, **keywords))
             except Exception as error:  # whatever the backend raises on numbers it cannot take
