@@ -56,7 +56,10 @@ def check_table(
     """Every case is exact in real Caffe, and made of the types that it names."""
     model = network(cases, *shapes, batch=batch)
     net = written(model, folder, **options)
-    assert_equal(compared(model, net, caffe, inputs), list(cases))
+    report = compared(model, net, caffe, inputs)
+    assert_equal(report)
+    origins = {layer.name: layer.origin for layer in net.network.layers}
+    assert set(cases) <= {origins[blob.layer] for blob in report.blobs}
     made = {name: types_of(net, name) for name in cases}
     wrong = {n: (made[n], types) for n, (_, types) in cases.items() if types not in ("", made[n])}
     assert not wrong, wrong
