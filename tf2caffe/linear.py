@@ -107,16 +107,33 @@ def _joined(
     return Value(top, resized(x, top.shape))
 
 
-def scaled_map(site: Site, x: Value, factors: np.ndarray, hint: str) -> Value:
-    """x times a number for each place in the last axes of the blob, which fixes their sizes."""
+def scaled_map(
+    site: Site, x: Value, factors: np.ndarray, hint: str, terms: np.ndarray | None = None
+) -> Value:
+    """x times a number for each place in the last axes of the blob, which fixes their sizes.
+
+    Then `terms` are added. Behind a convolution the places are made one axis, since OpenCV folds a
+    Scale into that whatever its axis is.
+    """
     site.builder.fixed.append(site.node.origin)
     count = factors.ndim
     axis = len(x.shape) - count
+    numbers = {"gamma": factors} | ({} if terms is None else {"beta": terms})
     flat = Value(x.blob, Layout.caffe(x.shape))
-    if not site.dialect.allows("Scale", axis=axis, num_axes=count):
+    folded = x.blob.maker is not None and x.blob.maker.type in ("Convolution", "Deconvolution")
+    if folded or not site.dialect.allows("Scale", axis=axis, num_axes=count):
         flat = site.reshape(flat, (prod(x.shape[:axis]), factors.size))
-        factors, axis, count = factors.reshape(-1), 1, 1
-    top = site.layer("Scale", flat, caffe={"gamma": factors}, hint=hint, axis=axis, num_axes=count)
+        numbers = {role: array.reshape(-1) for role, array in numbers.items()}
+        axis, count = 1, 1
+    top = site.layer(
+        "Scale",
+        flat,
+        caffe=numbers,
+        hint=hint,
+        axis=axis,
+        num_axes=count,
+        bias_term=terms is not None,
+    )
     made = Value(top, Layout.caffe(top.shape))
     if top.shape != x.shape:
         made = site.reshape(made, x.shape)

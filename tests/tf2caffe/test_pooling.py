@@ -43,7 +43,7 @@ def test_every_average(size: tuple[int, int], tmp_path: Path, caffe: Caffe) -> N
         _name(k, s, p): [AveragePooling2D(k, s, p), Activation("tanh")] for k, s, p in _WINDOWS
     }
     net = check(branches((*size, 3), cases), tmp_path, caffe)
-    assert set(net.types) <= {"Input", "Pooling", "Convolution", "Scale", "TanH"}
+    assert set(net.types) <= {"Input", "Pooling", "Convolution", "Reshape", "Scale", "TanH"}
 
 
 @pytest.mark.parametrize(

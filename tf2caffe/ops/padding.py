@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tf2caffe import windows
-from tf2caffe.linear import applied, chosen, resized, spread
+from tf2caffe.linear import applied, chosen, resized, scaled_map, spread
 from tf2caffe.ops import op
 from tf2caffe.site import Numbers, Site, Value
 from tfcaffe.layout import Layout
@@ -127,14 +127,4 @@ def _framed(
     """x + `number` where x has been padded."""
     frame = np.full(x.shape[2:], number, np.float32)
     frame[tuple(slice(b, b + size) for (b, _), size in zip(sides, inner, strict=True))] = 0
-    site.builder.fixed.append(site.node.origin)
-    top = site.layer(
-        "Scale",
-        Value(x.blob, Layout.caffe(x.shape)),
-        caffe={"gamma": np.ones_like(frame), "beta": frame},
-        hint="frame",
-        axis=2,
-        num_axes=len(inner),
-        bias_term=True,
-    )
-    return site.like(top, x)
+    return scaled_map(site, x, np.ones_like(frame), "frame", frame)
