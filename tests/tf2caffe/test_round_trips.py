@@ -69,6 +69,16 @@ CASES: dict[str, dict[str, str]] = {
         "one": one("LRN", "lrn_param", local_size=1, alpha=0.3),
         "within": one("LRN", "lrn_param", norm_region="WITHIN_CHANNEL", local_size=3, alpha=0.7),
     },
+    "mean": {
+        "each": one("MVN"),
+        "all": one("MVN", "mvn_param", across_channels=True, eps=0.25),
+        "centred": one("MVN", "mvn_param", normalize_variance=False),
+    },
+    "largest": {
+        "place": one("ArgMax", "argmax_param", axis=1),
+        "three": one("ArgMax", "argmax_param", axis=2, top_k=3),
+        "values": one("ArgMax", "argmax_param", axis=1, top_k=2, out_max_val=True),
+    },
     "deconvolution": {
         "plain": one("Deconvolution", CONV, num_output=3, kernel_size=4, stride=2, pad=1),
         "groups": one("Deconvolution", CONV, num_output=6, kernel_size=3, stride=2, group=2),
@@ -130,6 +140,18 @@ def test_batch_norm_with_and_without_scale(tmp_path: Path, caffe: Caffe) -> None
     net = back(text, tmp_path, caffe)
     assert net.types.count("BatchNorm") == 3
     assert net.types.count("Scale") == 2
+
+
+def test_mean_and_variance_without_mvn(tmp_path: Path, caffe: Caffe) -> None:
+    """A dialect that has no MVN says it in steps."""
+    import caffe2tf
+
+    net = tmp_path / "given.prototxt"
+    net.write_text(branches(CASES["mean"]))
+    model = caffe2tf.load(net, batch=1)
+    made = written(model, tmp_path, dialect="portable")
+    assert "MVN" not in made.types
+    assert_equal(compared(model, made, caffe))
 
 
 def test_crops_to_the_size_of_another_blob(tmp_path: Path, caffe: Caffe) -> None:
