@@ -22,7 +22,7 @@ BENCHMARKS := $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup pycaffe demo test lint bench backends corpus mappings zoo roundtrips faults wheel clean
+.PHONY: help setup pycaffe demo test lint bench backends corpus mappings zoo tfmodels roundtrips faults wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -56,6 +56,9 @@ mappings: $(VENV)/dev.stamp $(CAFFE) ## the shipped mappings between real models
 
 zoo: $(VENV)/dev.stamp $(CAFFE) ## the nets of keras.applications in real Caffe, resumable
 	$(BIN)/python tests/zoo_sweep.py
+
+tfmodels: $(VENV)/dev.stamp $(CAFFE) ## real TensorFlow models (CORPUS=...) in real Caffe, resumable
+	$(BIN)/python tests/tf_sweep.py
 
 roundtrips: $(VENV)/dev.stamp $(CAFFE) ## real Caffe nets to Keras and back to Caffe, resumable
 	$(BIN)/python tests/round_trip_sweep.py
