@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tf2caffe import ahead, dialect, folding, patterns, preprocess
+from tf2caffe import ahead, axes, dialect, folding, patterns, preprocess
 from tf2caffe.dialect import Dialect
 from tf2caffe.families import family
 from tf2caffe.graph import Graph, Node, Tensor
@@ -66,11 +66,14 @@ def build(name: str, graph: Graph, options: Options) -> Network:
         except UnsupportedError as error:
             problems[str(error)] = None
             lost.add(node)
+    for title, tensor in graph.outputs.items():
+        try:
+            if tensor.node not in lost:
+                _put_in_order(builder, title, tensor)
+        except UnsupportedError as error:
+            problems[str(error)] = None
     if problems:
         raise UnsupportedError(told(list(problems)))
-    for title, tensor in graph.outputs.items():
-        if tensor not in builder.values:
-            raise UnsupportedError(f"output {title!r}: is constant, it depends on no input")
     outputs = [builder.values[t].blob for t in graph.outputs.values()]
     layers = tidy(builder.layers, outputs, builder.dialect.has("Silence"))
     builder.notes += _portability(builder.dialect, layers)
@@ -78,6 +81,18 @@ def build(name: str, graph: Graph, options: Options) -> Network:
     return Network(
         name, layers, _twin(builder, layers), [*graph.notes, *builder.notes], builder.fixed
     )
+
+
+def _put_in_order(builder: Builder, title: str, tensor: Tensor) -> None:
+    """Have an output's numbers lie as TensorFlow has them, or with the last dimension second."""
+    if tensor not in builder.values:
+        raise UnsupportedError(f"output {title!r}: is constant, it depends on no input")
+    value = builder.values[tensor]
+    sizes, fine = value.tf_shape, [value.plain()]
+    if len(sizes) > 2:
+        fine.append(Layout.channels_last((sizes[0], sizes[-1], *sizes[1:-1])))
+    if not any(axes.alike(value.layout, layout) for layout in fine):
+        builder.values[tensor] = Site(builder, tensor.node).to(value, value.plain())
 
 
 def _portability(written: Dialect, layers: Sequence[NewLayer]) -> list[str]:

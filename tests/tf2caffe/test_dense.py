@@ -15,6 +15,7 @@ from whole import check, randomised, written
 
 Build = Callable[[Any, Any], Any]  # keras.layers and the input: the output
 IP, C, R, P = "InnerProduct", "Convolution", "Reshape", "Pooling"
+S, K = "Slice", "Concat"  # with the Reshapes around them: outputs lie as TensorFlow has them
 
 
 def constant(*shape: int) -> np.ndarray:
@@ -97,12 +98,12 @@ CASES: dict[str, tuple[tuple[int, ...], Build, list[str] | None]] = {
     "a row's numbers": (  # over W alone, which lies last
         (8, 7, 3),
         lambda k, x: k.Dense(5)(k.Permute((1, 3, 2))(after_convolution(k, x))),
-        [C, "ReLU", IP],
+        [C, "ReLU", IP, R, S, K, R, S, K, R],
     ),
     "a column's numbers": (  # over H alone, between C and W
         (8, 7, 3),
         lambda k, x: k.Dense(5)(k.Permute((2, 3, 1))(after_convolution(k, x))),
-        [C, "ReLU", R, C],
+        [C, "ReLU", R, C, R, S, K, R],
     ),
     "pixels in a row": (
         (8, 7, 3),

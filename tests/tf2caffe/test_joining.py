@@ -193,3 +193,31 @@ def test_nothing_works_in_place_on_memory_that_is_read_later(tmp_path: Path, caf
     model = keras.Model(x, [k.Conv2D(2, 3, name="conv")(z), k.Dense(2, name="late")(y)])
     net = check(model, tmp_path, caffe)
     assert R in net.types
+
+
+OUTPUTS: dict[str, tuple[Build, list[str]]] = {  # by name: what the net ends with
+    "flat": (lambda k, o, x: k.Flatten()(conv(k, x)), [C, R, S, K, R]),
+    "boxes": (lambda k, o, x: k.Reshape((-1, 2))(conv(k, x)), [C, R, S, K, R]),
+    "an image": (lambda k, o, x: conv(k, x), [C]),
+    "channels in front": (lambda k, o, x: k.Permute((3, 1, 2))(conv(k, x)), [C]),
+    "turned": (lambda k, o, x: k.Permute((2, 1, 3))(conv(k, x)), [C, R, S, K, R]),
+    "pooled": (lambda k, o, x: k.GlobalMaxPooling2D()(x), ["Pooling"]),
+}
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_outputs_lie_as_tensorflow_has_them(name: str, tmp_path: Path, caffe: Caffe) -> None:
+    """Or with the channels first, as an image does in Caffe."""
+    import keras
+
+    build, types = OUTPUTS[name]
+    x = keras.Input(IMAGE, batch_size=2, name="x")
+    model = keras.Model(x, build(keras.layers, keras.ops, x))
+    net = check(model, tmp_path, caffe)
+    assert net.types[1:] == types
+    image = np.random.default_rng(0).standard_normal((2, *IMAGE)).astype(np.float32)
+    run = caffe.run(net.prototxt, net.caffemodel, {"x": image.transpose(0, 3, 1, 2)})
+    (made,), wanted = run.layers[-1].arrays, np.asarray(model(image))
+    if wanted.ndim == 4 and name != "channels in front":
+        wanted = wanted.transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(made.reshape(wanted.shape), wanted, atol=1e-5)
