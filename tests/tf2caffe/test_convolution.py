@@ -96,6 +96,7 @@ def test_padding_and_cuts_before_are_merged(tmp_path: Path, caffe: Caffe) -> Non
         "front": [ZeroPadding2D(((1, 0), (1, 0))), Conv2D(4, 3, 2)],
         "spare": [ZeroPadding2D(((1, 0), (2, 0))), Conv2D(4, 2, 3)],
         "twice": [ZeroPadding2D(1), ZeroPadding2D(((0, 1), (2, 0))), Conv2D(4, 3)],
+        "same": [ZeroPadding2D(((2, 0), (0, 1))), Conv2D(4, 3, 2, "same")],
         "cut": [Cropping2D(((1, 0), (0, 2))), Conv2D(4, 3, 2)],
         "shifted": [
             ZeroPadding2D(((0, 1), (0, 1))),

@@ -143,12 +143,13 @@ def test_zeros_before_a_maximum(tmp_path: Path, caffe: Caffe) -> None:
         "behind_tanh": padded(layers.Activation("tanh")),
         "uneven": [layers.ReLU(), layers.ZeroPadding2D(((1, 0), (0, 1))), layers.MaxPooling2D(3)],
         "wide": [layers.ReLU(), layers.ZeroPadding2D(3), layers.MaxPooling2D(3, 1)],
+        "twice": padded(layers.ReLU(), layers.ZeroPadding2D(2)),
     }
     # Around it all: what tells -inf from 0.
     lower = {name: [layers.Rescaling(1.0, -0.5), *case] for name, case in cases.items()}
     net = check(branches((8, 10, 3), lower), tmp_path, caffe)
     pads = [layer.origin for layer in net.network.layers if layer.hint == "pad"]
-    assert len(pads) == 3  # unknown, tanh, wide
+    assert len(pads) == 4  # unknown, tanh, wide, twice
 
 
 def test_zeros_before_an_average_count(tmp_path: Path, caffe: Caffe) -> None:

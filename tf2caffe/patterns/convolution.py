@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tf2caffe import windows
 from tf2caffe.cropping import is_cut_to_input
 from tf2caffe.graph import Graph, Node, Tensor
 from tf2caffe.naming import caffe_layer
@@ -27,10 +28,29 @@ def channel_axis(node: Node) -> int:
 
 @pattern(*FORWARD)
 def padding(node: Node, graph: Graph) -> bool:
-    """A Pad with zeros of H and W, or a cut, before a convolution that pads by numbers."""
-    if node.attrs["padding"] not in ("VALID", "EXPLICIT"):
-        return False
+    """A Pad with zeros of H and W, or a cut, before a convolution."""
+    if node.attrs["padding"] == "SAME":
+        if node.inputs[0].op not in ("Pad", "PadV2"):
+            return False
+        _say_pads(node)
     return take_pads(node, graph, 0.0)
+
+
+def _say_pads(node: Node) -> None:
+    """SAME in numbers."""
+    *kernel, _, _ = node.inputs[1].shape
+    rank, channel = len(kernel) + 2, channel_axis(node)
+    inner = [d for d in range(1, rank) if d != channel]
+    dilations = [int(d) for d in node.attrs.get("dilations") or [1] * rank]
+    extents = [(k - 1) * dilations[d] + 1 for k, d in zip(kernel, inner, strict=True)]
+    sizes, strides = (
+        [int(numbers[d]) for d in inner]
+        for numbers in (node.inputs[0].shape, node.attrs["strides"])
+    )
+    pads = np.zeros((rank, 2), int)
+    pads[inner] = windows.tf_pads("SAME", (), sizes, extents, strides)
+    node.attrs["padding"] = "EXPLICIT"
+    node.attrs["explicit_paddings"] = [int(n) for n in pads.reshape(-1)]
 
 
 def take_pads(node: Node, graph: Graph, most: float) -> bool:

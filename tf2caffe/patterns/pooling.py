@@ -10,20 +10,12 @@ from tf2caffe.patterns.convolution import channel_axis, take_pads
 
 _LOWEST = -3.4e38  # what is below it is as good as no number
 _NEVER_NEGATIVE = {
-    "Relu",
-    "Relu6",
-    "Sigmoid",
-    "Softmax",
-    "Square",
-    "Abs",
-    "Exp",
-    "Softplus",
-    "Sqrt",
+    *("Relu", "Relu6", "Sigmoid", "Softmax", "Square", "Abs", "Exp", "Softplus", "Sqrt"),
 }
 _OF_NEVER_NEGATIVE = {  # with such inputs alone
-    *("MaxPool", "AvgPool", "ConcatV2", "AddV2", "Add", "AddN", "Mul", "Maximum", "Minimum"),
-    *("Mean", "Max", "Min", "Sum", "Reshape", "Transpose", "Squeeze", "ExpandDims"),
-    *("Pad", "PadV2", "StridedSlice", "Slice"),
+    *("MaxPool", "AvgPool", "ConcatV2", "AddV2", "Add", "AddN", "Mul", "RealDiv"),
+    *("Maximum", "Minimum", "Mean", "Max", "Min", "Sum", "Reshape", "Transpose", "Squeeze"),
+    *("ExpandDims", "Pad", "PadV2", "StridedSlice", "Slice"),
 }
 
 
@@ -66,11 +58,11 @@ def _within_windows(node: Node, pad: Node, graph: Graph) -> bool:
     pads = np.asarray(graph.constant(pad.inputs[1]))
     kernel = [int(k) for k in node.attrs["ksize"]]
     last = channel_axis(node)
-    sides = [max(int(n) for n in pair) for d, pair in enumerate(pads) if d]
-    widths = [k for d, k in enumerate(kernel) if d and d != last]
+    own = max([0, *(node.attrs.get("explicit_paddings") or [])])
+    widths = [k for d, k in enumerate(kernel) if d not in (0, last)]
     if len(pads) < len(kernel):  # the kernel's size along a dimension that is added is 1
-        return max(sides) < max(widths)
-    sides = [max(int(n) for n in pair) for d, pair in enumerate(pads) if d and d != last]
+        return int(pads.max()) + own < max(widths)
+    sides = [int(pair.max()) + own for d, pair in enumerate(pads) if d not in (0, last)]
     return all(side < width for side, width in zip(sides, widths, strict=True))
 
 
@@ -90,7 +82,8 @@ def never_negative(tensor: Tensor, graph: Graph) -> bool:
             return False
         if node.op in _NEVER_NEGATIVE:
             continue
-        if node.op == "Maximum" and any((graph.number(t) or -1.0) >= 0 for t in node.inputs):
+        limits = [graph.number(t) for t in node.inputs]
+        if node.op == "Maximum" and any(n is not None and n >= 0 for n in limits):
             continue
         if node.op == "Mul" and node.inputs[0] == node.inputs[1]:
             continue
