@@ -222,6 +222,20 @@ def test_explicit_pads(tmp_path: Path, caffe: Caffe) -> None:
     check(branches((7, 10, 3), cases), tmp_path, caffe)
 
 
+def test_kernel_and_strides_as_inputs(tmp_path: Path, caffe: Caffe) -> None:
+    import keras
+    import tensorflow as tf
+
+    class Pool(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return tf.raw_ops.MaxPoolV2(
+                input=x, ksize=[1, 3, 2, 1], strides=[1, 2, 1, 1], padding="SAME"
+            )
+
+    net = check(branches((8, 9, 3), {"pool": [Pool()]}), tmp_path, caffe)
+    assert "Pooling" in net.types
+
+
 def test_three_dimensions_are_refused(tmp_path: Path) -> None:
     from keras.layers import AveragePooling3D, MaxPooling3D
 

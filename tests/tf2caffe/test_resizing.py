@@ -71,6 +71,10 @@ def test_every_rule_of_coordinates(size: tuple[int, int], tmp_path: Path, caffe:
             ["ResizeNearestNeighbor", "ResizeBilinear", "ResizeBicubic"], rules
         )
     }
+    for corners in (False, True):
+        cases[f"area_{corners}"] = [
+            _op("ResizeArea", f"area_{corners}", size=size, align_corners=corners)
+        ]
     check(branches((6, 8, 3), cases), tmp_path, caffe)
 
 
@@ -169,3 +173,16 @@ def test_blocks(tmp_path: Path, caffe: Caffe) -> None:
     both = [Blocks(space, 2, "there"), Blocks(depth, 2, "back")]
     net = check(branches((6, 12, 8), {**cases, "back": both}), tmp_path, caffe)
     assert set(net.types) == {"Input", "Convolution", "Deconvolution"}
+
+
+def test_patches(tmp_path: Path, caffe: Caffe) -> None:
+    rules = {"strides": [1, 2, 2, 1], "padding": "SAME"}
+    cases = {
+        name: [_op("ExtractImagePatches", name, **{**rules, **other})]
+        for name, other in {
+            "uneven": {"ksizes": [1, 3, 3, 1], "rates": [1, 1, 1, 1]},
+            "dilated": {"ksizes": [1, 2, 3, 1], "rates": [1, 2, 3, 1]},
+            "apart": {"ksizes": [1, 2, 2, 1], "rates": [1, 1, 1, 1], "padding": "VALID"},
+        }.items()
+    }
+    check(branches((8, 9, 3), cases), tmp_path, caffe)

@@ -1,12 +1,15 @@
-"""DepthToSpace and SpaceToDepth: the numbers of a block of places side by side in one."""
+"""Ops that put the numbers of a block of places side by side in one, or the other way."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from tf2caffe import windows
 from tf2caffe.linear import resized
 from tf2caffe.ops import op
+from tf2caffe.ops.convolution import even, zero_rows
 from tf2caffe.site import Site, Value
+from tf2caffe.windows import Windows
 from tfcaffe.layout import Layout
 
 
@@ -33,3 +36,25 @@ def blocks(site: Site) -> Value:
         stride=size,
     )
     return Value(top, resized(x, top.shape))
+
+
+@op("ExtractImagePatches")
+def patches(site: Site) -> Value:
+    """Each window's numbers, row by row, in one place: a one-hot Convolution."""
+    x = site.image(0)
+    kernel, strides, rates = (site.spatial(site.attrs[n]) for n in ("ksizes", "strides", "rates"))
+    found = Windows(kernel, strides, rates, ())
+    pads = windows.tf_pads(site.attrs["padding"], (), x.shape[2:], found.extents, strides)
+    channels, outputs = x.shape[1], int(np.prod(kernel)) * x.shape[1]
+    x, found, more = even(site, x, Windows(kernel, strides, rates, pads), outputs)
+    ones = np.eye(outputs, dtype=np.float32).reshape(-1, *kernel, channels).transpose(0, 3, 1, 2)
+    top = site.layer(
+        "Convolution",
+        x,
+        caffe={"weights": zero_rows(ones, more, behind=0)},
+        hint="patches",
+        num_output=outputs,
+        bias_term=False,
+        **found.fields(more),
+    )
+    return site.image_of(top)

@@ -19,6 +19,17 @@ _OF_NEVER_NEGATIVE = {  # with such inputs alone
 }
 
 
+@pattern("MaxPoolV2", order=-2)
+def said_by_inputs(node: Node, graph: Graph) -> bool:
+    """Kernel and strides are inputs there."""
+    if not all(graph.is_constant(t) for t in node.inputs[1:]):
+        return False
+    kernel, strides = ([int(n) for n in graph.constant(t)] for t in node.inputs[1:])
+    node.attrs["ksize"], node.attrs["strides"] = kernel, strides
+    node.op, node.inputs = "MaxPool", node.inputs[:1]
+    return True
+
+
 @pattern("MaxPool", order=-1)
 def maximum(node: Node, graph: Graph) -> bool:
     """A Pad before MaxPool, where the pooling's own pads, which are no numbers at all, do the same.
@@ -61,7 +72,7 @@ def _within_windows(node: Node, pad: Node, graph: Graph) -> bool:
     own = max([0, *(node.attrs.get("explicit_paddings") or [])])
     widths = [k for d, k in enumerate(kernel) if d not in (0, last)]
     if len(pads) < len(kernel):  # the kernel's size along a dimension that is added is 1
-        return int(pads.max()) + own < max(widths)
+        return bool(pads.max() + own < max(widths))
     sides = [int(pair.max()) + own for d, pair in enumerate(pads) if d not in (0, last)]
     return all(side < width for side, width in zip(sides, widths, strict=True))
 
