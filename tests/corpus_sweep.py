@@ -90,7 +90,7 @@ def sweep(root: Path, *, again: bool, only: str) -> list[dict[str, Any]]:
             known[result["path"]] = result
     wanted = [item for item in items(root) if only in item[1]]
     missing = [item for item in wanted if item[1] not in known]
-    heavy = [item for item in missing if _bytes(root / item[1]) > _HEAVY]
+    heavy = [item for item in missing if blob_bytes(root / item[1]) > _HEAVY]
     light = [item for item in missing if item not in heavy]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for result in itertools.chain(pool.map(_apart, light), map(_apart, heavy)):
@@ -101,7 +101,7 @@ def sweep(root: Path, *, again: bool, only: str) -> list[dict[str, Any]]:
     return [known[path] for _, path in wanted]
 
 
-def _bytes(net: Path) -> int:
+def blob_bytes(net: Path) -> int:
     """What the net's blobs take in Caffe; 0 for a net that is refused anyhow."""
     try:
         plan = make_plan(load_net(net))

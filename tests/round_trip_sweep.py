@@ -22,7 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
-from corpus_sweep import OUT, TRAINED, corpus, items
+from corpus_sweep import OUT, TRAINED, blob_bytes, corpus, items
 from sweeping import sweep
 
 RESULTS, TABLE = OUT / "roundtrips.jsonl", OUT / "roundtrips.md"
@@ -33,6 +33,7 @@ APPLICATIONS = (
     *("DenseNet121@64", "EfficientNetB0@64", "InceptionV3@97", "VGG16@64", "Xception@97"),
 )
 _LISTED = 5
+_HEAVY = 2**30  # bytes of blobs of a net that is compared without being run
 
 
 def cases(root: Path) -> list[str]:
@@ -86,11 +87,16 @@ def _of_caffe(net: Path, folder: Path) -> dict[str, Any]:
 
 
 def _in_caffe(plan: Any, one: tuple[Path, Path], two: tuple[Path, Path]) -> float | None:
-    """The largest difference of an output in real Caffe, both nets on the same input."""
+    """The largest difference of an output in real Caffe, both nets on the same input.
+
+    None for nets whose blobs take too much memory.
+    """
     import numpy as np
 
     from tfcaffe.oracle.pycaffe import Caffe
 
+    if blob_bytes(one[0]) > _HEAVY:
+        return None
     rng = np.random.default_rng(SEED)
     fed = {
         top: rng.standard_normal([size or 1 for size in layout.shape]).astype(np.float32)
