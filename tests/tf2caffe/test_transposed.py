@@ -118,3 +118,27 @@ def test_layers(tmp_path: Path) -> None:
     up, plain = (layer.message.convolution_param for layer in net.network.layers[1:])
     assert (list(up.kernel_size), list(up.pad), list(up.stride)) == ([4], [1], [2])
     assert (list(plain.kernel_size), list(plain.stride)) == ([3], [1])
+
+
+def test_depthwise(tmp_path: Path, caffe: Caffe) -> None:
+    import keras
+    import tensorflow as tf
+
+    class Depthwise(keras.layers.Layer):
+        def __init__(self, outputs: int, stride: int, name: str) -> None:
+            super().__init__(name=name)
+            self.outputs, self.stride = outputs, stride
+
+        def build(self, shape: Any) -> None:
+            deep = (3, 3, self.outputs, shape[-1] // self.outputs)
+            self.kernel = self.add_weight(shape=deep, name="kernel")
+
+        def call(self, x: Any) -> Any:
+            n, h, w, _ = x.shape
+            size = (n, h * self.stride, w * self.stride, self.outputs)
+            strides = [1, self.stride, self.stride, 1]
+            return tf.nn.depthwise_conv2d_backprop_input(size, self.kernel, x, strides, "SAME")
+
+    cases = {f"o{o}_s{s}": [Depthwise(o, s, f"o{o}_s{s}")] for o, s in product([6, 3, 1], [1, 2])}
+    net = check(branches((4, 5, 6), cases), tmp_path, caffe)
+    assert net.types == ["Input", *["Deconvolution"] * len(cases)]

@@ -18,13 +18,14 @@ from tf2caffe.windows import Pads, Windows
 Read = Callable[[], np.ndarray]
 
 
-@op("Conv2DBackpropInput", "Conv3DBackpropInputV2")
+@op("Conv2DBackpropInput", "Conv3DBackpropInputV2", "DepthwiseConv2dNativeBackpropInput")
 def transposed(site: Site) -> Value:
     """A Deconvolution; a fourth input is its bias.
 
     The whole of what it makes is cut by TensorFlow's pads (and by `crops`, a cut behind it). Where
     those are uneven the kernel gets rows of zeros on the side of the smaller one; where that would
-    cost more, a layer behind cuts. With `groups` the kernel has the outputs of one of them.
+    cost more, a layer behind cuts. With `groups` the kernel has the outputs of one of them; so
+    does a depthwise one, whose channels are the groups.
     """
     value = site.value(2)
     x = site.to(value, site.image_layout(value.tf_shape))
@@ -35,8 +36,10 @@ def transposed(site: Site) -> Value:
     found = windows.of_node(site, shape[:-2], before)
     sides = _sides(found, x.shape[2:], before, crops)
     groups = site.attrs.get("groups", 1)
+    if site.node.op == "DepthwiseConv2dNativeBackpropInput":
+        groups, shape = shape[-2], (*shape[:-2], 1, x.shape[1])
     pads, more, rest = _evened(found, sides, x.shape[1] // groups)
-    weights: dict[str, Read] = {"weights": lambda: zero_rows(site.constant(1), more)}
+    weights: dict[str, Read] = {"weights": lambda: zero_rows(site.constant(1).reshape(shape), more)}
     if len(site.node.inputs) > 3:
         weights["bias"] = lambda: site.constant(3)
     late = "bias" in weights and any(side < 0 for pair in rest for side in pair)
