@@ -136,6 +136,7 @@ def test_prelu_of_any_rank(shape: tuple[int, ...], tmp_path: Path, caffe: Caffe)
     shared = list(range(1, len(shape)))
     cases: dict[str, Case] = {
         "channels": (layers.PReLU(shared_axes=shared), ""),
+        "one": (layers.PReLU(shared_axes=[*shared, len(shape)]), ""),
         "all": (layers.PReLU(), ""),
     }
     check_table(cases, tmp_path, caffe, shape)
@@ -166,6 +167,7 @@ def test_activations_in_portable_layers(tmp_path: Path, caffe: Caffe) -> None:
     names = ["gelu", "hard_swish", "silu", "softsign", "tanh_shrink", "leaky_relu", "hard_tanh"]
     cases: dict[str, Case] = {name: (layers.Activation(name), "") for name in names}
     cases["prelu"] = (layers.PReLU(), "")
+    cases["prelu_one"] = (layers.PReLU(shared_axes=[1, 2, 3]), "ReLU")
     check_table(cases, tmp_path, caffe, IMAGE, dialect="portable")
 
 

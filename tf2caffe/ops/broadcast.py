@@ -122,6 +122,8 @@ def _over_run(site: Site, y: Value, run: range, shape: tuple[int, ...]) -> Value
     """
     length = prod(shape[axis] for axis in run)
     if run.start == 1 and len(shape) > 2 and shape[1] == length:
+        if len(shape) > 4:  # OpenCV takes a kernel of one number for one of two axes
+            y = view(site, y, [*y.shape[:2], prod(y.shape[2:]), 1])
         return weighted(site, y, length, 1.0, "spread")
     to_end = run.start > 0 and run.stop == len(shape)
     if to_end and len(shape) != 4 and site.dialect.allows("InnerProduct", axis=run.start):

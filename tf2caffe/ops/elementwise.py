@@ -39,13 +39,18 @@ def leaky_relu(site: Site) -> Value:
 
 @op("pRelu")
 def prelu(site: Site) -> Value:
-    """max(x, 0) + slope · min(x, 0): a PReLU, or relu(x) - slope · relu(-x)."""
+    """max(x, 0) + slope · min(x, 0): a PReLU, or relu(x) - slope · relu(-x).
+
+    One slope for all is a ReLU's where a dialect's reader does not take a PReLU's.
+    """
     x = site.value()
     rank = len(x.tf_shape)
     shape = site.node.inputs[1].shape
     shape = (1,) * (rank - len(shape)) + shape
     varied = [d for d, size in enumerate(shape) if size != 1]
     if not varied:
+        if len(x.shape) > 4 or not site.dialect.allows("PReLU", channel_shared=True):
+            return plain(site, x, "ReLU", negative_slope=float(site.constant(1).reshape(())))
         slopes = {"slope": lambda: site.constant(1).reshape(())}
         return plain(site, x, "PReLU", weights=slopes, channel_shared=True)
     if varied == [rank - 1] or varied == [1]:

@@ -49,8 +49,8 @@ def argmax(site: Site) -> Value:
 def top_k(site: Site) -> Value:
     """Refused: Caffe's ArgMax gives either values or places, and orders equal ones otherwise."""
     raise site.refusal(
-        "stock Caffe has no layer that gives the k largest values and their places; cut the net "
-        "before it with --outputs"
+        "stock Caffe has no layer that gives the places of the k largest in TensorFlow's order; "
+        "use the values alone, or cut the net before it with --outputs"
     )
 
 
@@ -97,6 +97,8 @@ def _over_run(site: Site, y: Value, run: range, kind: str) -> Value:
     length = prod(shape[a] for a in run)
     if kind in ("mean", "sum") and run.start > 0:
         if len(shape) > 2 and shape[1] == length and run.start == 1:
+            if len(shape) > 4:  # OpenCV takes a kernel of one number for one of two axes
+                y = view(site, y, [*shape[:2], prod(shape[2:]), 1])
             return weighted(site, y, 1, _share(kind, length), kind)
         if run.stop == len(shape) and site.dialect.allows("InnerProduct", axis=run.start):
             return weighted(site, y, 1, _share(kind, length), kind, axis=run.start)
