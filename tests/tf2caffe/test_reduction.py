@@ -102,5 +102,6 @@ def test_places_of_the_k_largest_are_refused(tmp_path: Path) -> None:
     import tensorflow as tf
 
     cases: dict[str, Case] = {"best": (lambda x: tf.cast(tf.math.top_k(x, 2)[1], tf.float32), "")}
-    with pytest.raises(UnsupportedError, match=r"TopKV2, layer 'best'\): .*values alone.*--outputs"):
+    reason = r"TopKV2, layer 'best'\): .*values alone.*--outputs"
+    with pytest.raises(UnsupportedError, match=reason):
         written(network(cases, (7,)), tmp_path)
