@@ -107,21 +107,32 @@ def _joined(
     return Value(top, resized(x, top.shape))
 
 
+def folds_scale(x: Value) -> bool:
+    """Whether OpenCV folds a Scale behind a blob into the layer that made it, whatever its axis is.
+
+    It fails there, or the numbers are wrong. Source: modules/dnn/src/layers, tryFuse.
+    """
+    maker, through = x.blob.maker, False
+    while maker is not None and maker.type in ("BatchNorm", "Power", "Scale"):
+        through = through or maker.type == "BatchNorm"
+        maker = maker.bottoms[0].maker
+    kernels = ("Convolution", "Deconvolution", "InnerProduct")
+    return through or (maker is not None and maker.type in kernels)
+
+
 def scaled_map(
     site: Site, x: Value, factors: np.ndarray, hint: str, terms: np.ndarray | None = None
 ) -> Value:
     """x times a number for each place in the last axes of the blob, which fixes their sizes.
 
-    Then `terms` are added. Behind a convolution the places are made one axis, since OpenCV folds a
-    Scale into that whatever its axis is.
+    Then `terms` are added. The places are made one axis where readers need that.
     """
     site.builder.fixed.append(site.node.origin)
     count = factors.ndim
     axis = len(x.shape) - count
     numbers = {"gamma": factors} | ({} if terms is None else {"beta": terms})
     flat = Value(x.blob, Layout.caffe(x.shape))
-    folded = x.blob.maker is not None and x.blob.maker.type in ("Convolution", "Deconvolution")
-    if folded or not site.dialect.allows("Scale", axis=axis, num_axes=count):
+    if folds_scale(x) or not site.dialect.allows("Scale", axis=axis, num_axes=count):
         flat = site.reshape(flat, (prod(x.shape[:axis]), factors.size))
         numbers = {role: array.reshape(-1) for role, array in numbers.items()}
         axis, count = 1, 1

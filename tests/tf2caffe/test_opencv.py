@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +16,19 @@ from whole import RTOL, randomised, written
 
 @pytest.mark.parametrize("dialect", ["caffe-1.0", "portable"])
 def test_windows_and_sizes(dialect: str, tmp_path: Path, caffe: Caffe, opencv: OpenCV) -> None:
+    import keras
     from keras import layers
 
+    class Map(keras.layers.Layer):
+        def build(self, shape: Any) -> None:
+            self.kernel = self.add_weight(shape=(11, 14, 1), name="kernel")
+
+        def call(self, x: Any) -> Any:
+            return x * self.kernel
+
     cases = {
+        "map": [layers.Conv2D(154, 1), Map()],
+        "map_normalised": [layers.BatchNormalization(), Map()],
         "uneven": [layers.Conv2D(4, 3, 2, "same")],
         "uneven_dilated": [layers.Conv2D(4, 2, 1, "same", dilation_rate=3)],
         "depthwise": [layers.DepthwiseConv2D(4, 1, "same")],

@@ -8,6 +8,7 @@ import numpy as np
 
 from tf2caffe.factors import axes_of, of_dimensions, shrunk
 from tf2caffe.graph import Array, Tensor
+from tf2caffe.linear import folds_scale
 from tf2caffe.ops import op
 from tf2caffe.ops.broadcast import spread
 from tf2caffe.patterns.affine import chained
@@ -64,7 +65,8 @@ def affine(
     with_term = bool(term.any() or (learned and term.size > 1))
     numbers = {"gamma": laid(factor)} | ({"beta": laid(term)} if with_term else {})
     plain = Value(x.blob, Layout.caffe(x.shape))
-    if not site.dialect.allows("Scale", axis=first, num_axes=end - first) and first > 0:
+    allowed = site.dialect.allows("Scale", axis=first, num_axes=end - first)
+    if first > 0 and (not allowed or ((first, end) != (1, 2) and folds_scale(x))):
         plain, numbers = _on_axis_1(site, plain, first, end, numbers)
         first, end = 1, 2
     top = site.layer(
