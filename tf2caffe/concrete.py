@@ -43,7 +43,7 @@ def from_concrete(function: Any, ends: Ends, origins: Callable[[str, str], str])
     variables = _variables(function)
     fed = {tensor.partition(":")[0] for tensor in ends.inputs.values()}
     plain = all(op.type in ("Placeholder",) for op in operations if op.name in fed)
-    if plain and not any(op.type in _CALLS or op.type in _functions(function) for op in operations):
+    if plain and not any(_calls(op.type) for op in operations):
         return _recorded(operations, ends, variables, origins)
     definition = function.graph.as_graph_def(add_shapes=False)
     for node in definition.node:
@@ -72,8 +72,11 @@ def from_concrete(function: Any, ends: Ends, origins: Callable[[str, str], str])
     return graph
 
 
-def _functions(function: Any) -> set[str]:
-    return {f.definition.signature.name for f in function.graph._functions.values()}
+def _calls(kind: str) -> bool:
+    """Whether an op calls a function; one that is called by its own name is no op."""
+    import tensorflow as tf
+
+    return kind in _CALLS or not hasattr(tf.raw_ops, kind)
 
 
 def _recorded(
