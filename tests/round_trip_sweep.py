@@ -4,8 +4,9 @@
 
 Every prototxt of the corpus that stock Caffe loads, with random weights, and its trained models:
 what comes back must have the same layers with the same numbers (`round_trips.py` says what is not
-compared), and give the same outputs in real Caffe. Nets of keras.applications must come back as a
-Keras model with the same weights, layer by layer, and the same outputs.
+compared), and give the same outputs in real Caffe. Nets that pool with `round_mode: FLOOR`, which
+Caffe 1.0 lacks, come back in the dialect `caffe-master`. Nets of keras.applications must come back
+as a Keras model with the same weights, layer by layer, and the same outputs.
 Results go to `out/roundtrips.jsonl` as they come; the table is written to `out/roundtrips.md`.
 """
 
@@ -72,7 +73,10 @@ def _of_caffe(net: Path, folder: Path) -> dict[str, Any]:
         weights = net.parent / TRAINED[net.parent.name][1]
     else:
         random_weights.write(plan, random_weights.random_blobs(plan, SEED), weights)
-    text, model = returned(net, weights, folder, batch=batch)
+    pools = [entry for entry in plan.layers if entry.layer.type == "Pooling"]
+    floors = not all(entry.family.rounds_up(entry.layer) for entry in pools)  # type: ignore[attr-defined]
+    dialect = "caffe-master" if floors else "caffe-1.0"
+    text, model = returned(net, weights, folder, dialect, batch=batch)
     before = said(plan, load_weights(weights))
     after = said(make_plan(load_net(text), batch=batch), load_weights(model))
     found = differences(before, after)
@@ -81,6 +85,7 @@ def _of_caffe(net: Path, folder: Path) -> dict[str, Any]:
         "layers": len(before),
         "numbers": sum(array.size for layer in before.values() for array in layer.numbers.values()),
         "output": _in_caffe(plan, (net, weights), (text, model)),
+        "dialect": dialect,
         "differences": found[:_LISTED],
         "count": len(found),
     }
@@ -169,6 +174,8 @@ def table(results: list[dict[str, Any]]) -> str:
             continue
         output = "–" if r["output"] is None else f"{r['output']:.1e}"
         what = "; ".join(r["differences"])
+        if r.get("dialect", "caffe-1.0") != "caffe-1.0":
+            what = f"({r['dialect']}) {what}"
         if r["count"] > len(r["differences"]):
             what += f"; and {r['count'] - len(r['differences'])} more"
         if r.get("enlarged"):

@@ -1,8 +1,8 @@
 """Two Caffe nets, one made from the other by way of Keras: what is not the same in them.
 
 Layers are compared by name: type, what they read, what their fields mean, and every number, bit for
-bit. What a net that is written has no need of is not compared: Split, Silence and Dropout; which
-kind of data layer feeds the net; Reshape and Flatten, which move no number (a blob's shape is
+bit. What a net that is written has no need of is not compared: Split, Silence, Dropout and losses;
+which kind of data layer feeds the net; Reshape and Flatten, which move no number (a blob's shape is
 compared as far as the next layer sees it). A Scale behind a BatchNorm, which is one layer with it
 in Keras, is compared under the BatchNorm's name; a BatchNorm without a Scale gets none. Of several
 layers of one name the second is called `name_2`. A Crop may take its size from another blob.
@@ -91,13 +91,17 @@ def said(plan: Plan, weights: Any) -> dict[str, Said]:
 
     found: dict[str, Said] = {}
     for i, entry in enumerate(plan.layers):
-        if i in passed or entry.layer.type == "Silence" or entry.family.source:
+        family = entry.family
+        unneeded = family.source or family.training_only or entry.layer.type == "Silence"
+        if i in passed or unneeded:
             continue
         bottoms = [source(ref) for ref in plan.net.sources[i]]
         if entry.layer.type == "Crop":  # the second bottom only tells how large
             del bottoms[1:]
         values = binding.values(i) if entry.params else {}
-        found[names[i]] = Said(entry.layer.type, bottoms, facts(entry), dict(values))
+        tops = [_shape(plan, Ref(i, t)) for t in range(len(entry.tops))]
+        known = facts(entry, _shape(plan, plan.net.sources[i][0]), tops)
+        found[names[i]] = Said(entry.layer.type, bottoms, known, dict(values))
     return found
 
 
@@ -112,11 +116,24 @@ def _names(plan: Plan) -> dict[int, str]:
     return found
 
 
-def facts(entry: PlannedLayer) -> dict[str, Any]:
-    """What a layer's fields mean, the same for all ways to say it."""
+def _shape(plan: Plan, ref: Ref) -> tuple[int, ...]:
+    """Caffe's shape of a top; with a free batch, that of the prototxt."""
+    shape = plan.layout(ref).shape
+    free = any(size is None for size in shape)
+    return plan.shapes[ref.layer][ref.top] if free else tuple(int(size or 0) for size in shape)
+
+
+def facts(
+    entry: PlannedLayer, shape: tuple[int, ...], tops: Sequence[tuple[int, ...]]
+) -> dict[str, Any]:
+    """What a layer's fields mean, the same for all ways to say it.
+
+    Args:
+        shape: of the first bottom.
+    """
     family: Any = entry.family
-    layer, shape = entry.layer, tuple(int(size or 0) for size in entry.bottoms[0].shape)
-    found: dict[str, Any] = {"sizes": [prod(top) for top in entry.top_shapes]}
+    layer = entry.layer
+    found: dict[str, Any] = {"sizes": [prod(top) for top in tops]}
     if not family.field:
         return found
     options = family.options(layer)
@@ -154,13 +171,15 @@ def _dilation(g: Any) -> tuple[int, ...]:
     return tuple(d if k > 1 else 1 for k, d in zip(g.kernel, g.dilation, strict=True))
 
 
-def returned(net: Path, weights: Path, folder: Path, **options: Any) -> tuple[Path, Path]:
+def returned(
+    net: Path, weights: Path, folder: Path, dialect: str, **options: Any
+) -> tuple[Path, Path]:
     """A Caffe net through Keras and back: the two files."""
     import caffe2tf
     import tf2caffe
 
     model = caffe2tf.load(net, weights, **options)
-    tf2caffe.convert(model, folder / "back", overwrite=True)
+    tf2caffe.convert(model, folder / "back", dialect=dialect, overwrite=True)
     return folder / "back.prototxt", folder / "back.caffemodel"
 
 
