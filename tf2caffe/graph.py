@@ -144,7 +144,7 @@ class Graph:
     def settle(self, node: Node, numbers: Read) -> None:
         """What a node gives does not depend on what it reads: it is a leaf from now on."""
         self.values[node] = numbers
-        node.op, node.inputs = "Const", []
+        node.op, node.inputs = "known", []
         self._known.clear()
         self._readers = None
 

@@ -206,6 +206,59 @@ def test_what_only_looks_like_divisors(tmp_path: Path, caffe: Caffe) -> None:
     assert_equal(compared(model, net, caffe))
 
 
+@pytest.mark.parametrize("behind", [True, False])
+def test_what_only_looks_like_a_deconvolution(behind: bool, tmp_path: Path, caffe: Caffe) -> None:
+    """Zeros behind each row and column but the last are Caffe's; zeros in front are not."""
+    import keras
+    from keras import layers, ops
+
+    from whole import randomised
+
+    pads = (0, 1) if behind else (1, 0)
+    x = y = keras.Input((4, 5, 3), batch_size=1, name="x")
+    for axis, size in ((1, 4), (2, 5)):
+        shape = list(y.shape)
+        y = ops.reshape(y, [*shape[: axis + 1], 1, *shape[axis + 1 :]])
+        y = ops.pad(y, [pads if d == axis + 1 else (0, 0) for d in range(5)])
+        y = ops.reshape(y, [*shape[:axis], 2 * size, *shape[axis + 1 :]])
+        y = layers.Cropping2D([(0, int(d == axis)) for d in (1, 2)])(y)
+    y = layers.DepthwiseConv2D(3, name="up")(layers.ZeroPadding2D(2)(y))
+    model = randomised(keras.Model(x, y))
+    net = written(model, tmp_path)
+    assert (net.types == ["Input", "Deconvolution"]) == behind
+    assert_equal(compared(model, net, caffe))
+
+
+def test_strides_that_others_do_not_want(tmp_path: Path, caffe: Caffe) -> None:
+    """What a convolution makes without strides is read by another layer, too."""
+    import keras
+    from keras import layers
+
+    from whole import randomised
+
+    x = keras.Input((9, 10, 3), batch_size=1, name="x")
+    y = layers.Conv2D(4, 3, dilation_rate=2, name="conv")(x)
+    few = layers.MaxPooling2D(1, 2, name="few")(y)
+    all_ = layers.Activation("sigmoid", name="all")(y)
+    model = randomised(keras.Model(x, [few, all_]))
+    net = written(model, tmp_path)
+    assert_equal(compared(model, net, caffe), ["conv", "few", "all"])
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.5])
+def test_truths_times_zero_are_a_constant(factor: float, tmp_path: Path, caffe: Caffe) -> None:
+    import keras
+    from keras import layers, ops
+
+    x = keras.Input((4, 5, 2), batch_size=1, name="x")
+    truths = ops.cast(ops.greater(x, 0.0), "float32")
+    shifted = layers.Rescaling(factor, 0.25)(truths)
+    model = keras.Model(x, layers.Multiply(name="y")([x, shifted]))
+    net = written(model, tmp_path)
+    assert (net.types == ["Input", "Power"]) == (factor == 0)
+    assert_equal(compared(model, net, caffe))
+
+
 def test_keras_models_come_back(tmp_path: Path, caffe: Caffe) -> None:
     """With the same weights bit for bit, layer by layer, and the same outputs."""
     import keras

@@ -71,7 +71,8 @@ def _is_learned(graph: Graph, constant: Tensor) -> bool:
     stack, seen = [constant.node], set()
     while stack:
         node = stack.pop()
-        if node in graph.values and np.prod(Tensor(node).shape) > 1:
+        numbers = int(np.prod(Tensor(node).shape))
+        if node in graph.values and node.op != "known" and numbers > 1:
             return True
         if node not in seen:
             seen.add(node)
