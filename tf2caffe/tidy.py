@@ -72,8 +72,10 @@ def _merge_reshapes(layers: list[NewLayer], outputs: Iterable[Blob]) -> list[New
             gone.add(before)
             (source,) = layer.bottoms = before.bottoms
             read[source] = [layer if reader is before else reader for reader in read[source]]
-            first = layer.tops[0].shape[0]
-            layer.message.reshape_param.shape.dim[0] = 0 if source.shape[0] == first else -1
+            first, *rest = layer.tops[0].shape
+            layer.message.reshape_param.Clear()
+            kept = 0 if source.shape[0] == first else -1
+            layer.message.reshape_param.shape.dim.extend([kept, *rest])
     return [layer for layer in layers if layer not in gone]
 
 

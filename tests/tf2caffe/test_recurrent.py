@@ -69,8 +69,10 @@ def test_recurrent(name: str, tmp_path: Path, caffe: Caffe) -> None:
 
 
 def test_an_lstm_of_one_sequence_needs_no_moves(tmp_path: Path, caffe: Caffe) -> None:
-    net = check(sequences(CASES["all"], batch=1), tmp_path, caffe)
+    model = sequences(lambda k, x: k.LSTM(UNITS, return_sequences=True, name="lstm")(x), batch=1)
+    net = check(model, tmp_path, caffe)
     assert net.types == ["Input", "Reshape", "Parameter", "LSTM"]
+    assert any("'lstm' is for 5 steps of 1 at a time" in note for note in net.network.notes)
 
 
 def test_text_recognition(tmp_path: Path, caffe: Caffe) -> None:

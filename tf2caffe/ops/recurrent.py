@@ -198,7 +198,12 @@ def _time_first(site: Site, x: Value) -> Value:
 
 def _cont(site: Site, x: Value, goes_on: bool) -> Value:
     """1 for all steps but the first, which begins a sequence unless a state is given for it."""
-    numbers = np.ones(x.shape[:2], np.float32)
+    steps, sequences = x.shape[:2]
+    site.builder.notes.append(
+        f"layer {site.node.origin!r} is for {steps} steps of {sequences} at a time: its `cont` "
+        "(0 where a sequence begins) is a Parameter layer, nobody has to feed it"
+    )
+    numbers = np.ones((steps, sequences), np.float32)
     numbers[0] = float(goes_on)
     return parameter(site, numbers.shape, numbers, hint="cont")
 
