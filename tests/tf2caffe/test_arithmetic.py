@@ -39,6 +39,7 @@ def constant_cases() -> dict[str, Case]:
         "multiply_row_channels": (lambda x: x * numbers(5, 1, 4), "Scale"),
         "affine": (lambda x: (x * channel + numbers(4) ** 2) * 2 - 1, "Scale"),
         "affine_crossed": (lambda x: x * plane + channel, "Scale"),
+        "doubled": (lambda x: x + x, "Power"),
         "scalars": (lambda x: ((x * 2 - 1) / 4 + 3) * 0.5, "Power"),
         "nothing": (lambda x: tf.abs(x * 2 * 0.5 + 0.0), "AbsVal"),
         "same_everywhere": (lambda x: x * [2.0, 2.0, 2.0, 2.0], "Power"),
