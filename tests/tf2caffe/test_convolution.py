@@ -108,6 +108,16 @@ def test_padding_and_cuts_before_are_merged(tmp_path: Path, caffe: Caffe) -> Non
     assert net.types == ["Input", *["Convolution"] * len(cases)]
 
 
+def test_a_wide_cut_stays(tmp_path: Path, caffe: Caffe) -> None:
+    """Rows of zeros in each kernel would cost more."""
+    from keras.layers import Conv2D, Cropping2D
+
+    layers = [Cropping2D(((0, 5), (4, 4))), Conv2D(4, 3)]
+    net = check(branches((13, 14, 3), {"conv": layers}), tmp_path, caffe)
+    (kernel,) = net.network.layers[-1].message.convolution_param.kernel_size
+    assert kernel == 3
+
+
 def test_a_pad_after_a_cut_stays(tmp_path: Path, caffe: Caffe) -> None:
     from keras.layers import Conv2D, Cropping2D, ZeroPadding2D
 

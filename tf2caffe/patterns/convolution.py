@@ -19,6 +19,8 @@ from tf2caffe.slices import cuts
 FORWARD = ("Conv2D", "Conv3D", "DepthwiseConv2dNative")
 BACKWARD = ("Conv2DBackpropInput", "Conv3DBackpropInputV2")
 
+_CUT = 2  # rows; kernels that cut more are larger than what else cuts
+
 
 def channel_axis(node: Node) -> int:
     """The dimension of a node's first output that holds the channels, by its `data_format`."""
@@ -63,7 +65,7 @@ def take_pads(node: Node, graph: Graph, most: float) -> bool:
     if source.op == "ExpandDims" and graph.read_only_by(node.inputs[0], node):
         expand, source = source, source.inputs[0].node
     found = pads_of(source, graph, most)
-    if found is None:
+    if found is None or found.min() < -_CUT:
         return False
     rank = len(node.shapes[0] or ())
     at = 0
