@@ -13,6 +13,7 @@ from tf2caffe.network import Network, build
 from tf2caffe.options import with_defaults
 from tf2caffe.sources import open_source
 from tf2caffe.write import write
+from tfcaffe.oracle.opencv import OpenCV
 from tfcaffe.oracle.pycaffe import Caffe
 from tfcaffe.verify import verify
 from tfcaffe.verify.report import Report
@@ -67,7 +68,7 @@ def randomised(model: Any, seed: int = 0) -> Any:
 def compared(
     model: Any,
     net: Written,
-    caffe: Caffe,
+    caffe: Caffe | OpenCV,
     inputs: Mapping[str, np.ndarray] | None = None,
     rtol: float = RTOL,
 ) -> Report:

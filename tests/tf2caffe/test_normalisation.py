@@ -10,8 +10,9 @@ import pytest
 
 from tables import Case, check_table, network, numbers
 from tfcaffe.errors import UnsupportedError
+from tfcaffe.oracle.opencv import OpenCV
 from tfcaffe.oracle.pycaffe import Caffe
-from whole import check, written
+from whole import assert_equal, check, compared, written
 
 IMAGE = (5, 6, 4)
 BY_ONES = "Convolution Convolution Eltwise Power Convolution Power Convolution Eltwise"
@@ -147,8 +148,8 @@ def test_any_rank(shape: tuple[int, ...], tmp_path: Path, caffe: Caffe) -> None:
 
 
 @pytest.mark.parametrize("dialect", ["caffe-1.0", "opencv", "portable"])
-def test_a_block(dialect: str, tmp_path: Path, caffe: Caffe) -> None:
-    """ConvNeXt's: names are the Keras layers', in-place where that is right."""
+def test_a_block(dialect: str, tmp_path: Path, caffe: Caffe, opencv: OpenCV) -> None:
+    """ConvNeXt's: the names are the Keras layers'; OpenCV computes the same in its dialects."""
     import keras
     from keras import layers
 
@@ -159,7 +160,10 @@ def test_a_block(dialect: str, tmp_path: Path, caffe: Caffe) -> None:
     y = layers.Dense(4, name="narrow")(y)
     y = layers.GlobalAveragePooling2D(name="pool")(layers.Add(name="add")([x, y]))
     y = layers.Dense(3, name="logits")(layers.LayerNormalization(name="last")(y))
-    net = check(keras.Model(x, y), tmp_path, caffe, dialect=dialect)
+    model = keras.Model(x, y)
+    net = check(model, tmp_path, caffe, dialect=dialect)
+    if dialect != "caffe-1.0":
+        assert_equal(compared(model, net, opencv, rtol=1e-4))
     names = [layer.name for layer in net.network.layers]
     assert {"depthwise", "norm", "wide", "narrow", "add", "pool", "last", "logits"} <= set(names)
     assert net.types[names.index("norm")] == "Scale"
