@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tfcaffe.oracle.pycaffe import Caffe
-from whole import check
+from whole import check, randomised, written
 
 Build = Callable[[Any, Any, Any], Any]  # keras.layers, keras.ops and the input: the outputs
 IP, C, S, K, R = "InnerProduct", "Convolution", "Slice", "Concat", "Reshape"
@@ -221,3 +221,20 @@ def test_outputs_lie_as_tensorflow_has_them(name: str, tmp_path: Path, caffe: Ca
     if wanted.ndim == 4 and name != "channels in front":
         wanted = wanted.transpose(0, 3, 1, 2)
     np.testing.assert_allclose(made.reshape(wanted.shape), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["flat", "boxes", "across the channels", "shuffled channels"])
+def test_caffe_takes_any_batch_later(name: str, tmp_path: Path, caffe: Caffe) -> None:
+    import keras
+
+    shape, build, _ = CASES[name]
+    x = keras.Input(shape, name="x")
+    model = randomised(keras.Model(x, build(keras.layers, keras.ops, x)))
+    net = written(model, tmp_path)
+    image = np.random.default_rng(0).standard_normal((3, *shape)).astype(np.float32)
+    run = caffe.run(net.prototxt, net.caffemodel, {"x": image.transpose(0, 3, 1, 2)})
+    (made,), wanted = run.layers[-1].arrays, np.asarray(model(image))
+    if wanted.ndim == 4:
+        wanted = wanted.transpose(0, 3, 1, 2)
+    assert made.shape == wanted.shape
+    np.testing.assert_allclose(made, wanted, atol=1e-5)
