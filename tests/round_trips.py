@@ -186,28 +186,34 @@ def returned(
 def weight_differences(before: Any, after: Any) -> tuple[list[str], int]:
     """What weights are not the same in two Keras models, layer by layer.
 
-    Gives how many kernels have got rows of zeros, too, which say a padding of TensorFlow's.
+    A SeparableConv2D comes back as two layers, the second called `name_…`; a Normalization is a
+    factor and a term in Caffe, and not compared. Gives how many kernels have got rows of zeros,
+    too, which say a padding of TensorFlow's.
     """
     layers = {layer.name: layer for layer in after._flatten_layers() if layer.weights}
     found, enlarged = [], 0
-    for layer in before._flatten_layers(include_self=False, recursive=True):
-        if not layer.weights or layer.name not in layers:
-            found += [f"{layer.name}: is gone"] if layer.weights else []
+    for layer in before._flatten_layers(include_self=False):
+        if type(layer).__name__ == "Normalization":
             continue
-        have = {v.path.split("/")[-1]: np.asarray(v) for v in layers[layer.name].weights}
-        for variable in layer.weights:
-            role = variable.path.split("/")[-1]
-            one, two = np.asarray(variable), have.get(role)
-            if two is not None and one.shape != two.shape and _bare(one, two):
+        name = layer.name
+        parts = [la for other, la in layers.items() if f"{other}_".startswith(f"{name}_")]
+        have = [np.asarray(v) for part in parts for v in part.weights]
+        for variable in layer.weights if name in layers else []:
+            wanted = np.asarray(variable)
+            if any(np.array_equal(wanted, array) for array in have):
+                continue
+            if wanted.ndim > 2 and any(_bare(wanted, array) for array in have):
                 enlarged += 1
-            elif two is None or not np.array_equal(one, two):
-                found.append(f"{layer.name}: {role} has other numbers")
+            else:
+                found.append(f"{name}: {variable.name} has other numbers")
+        if layer.weights and name not in layers:
+            found.append(f"{name}: is gone")
     return found, enlarged
 
 
 def _bare(kernel: np.ndarray, larger: np.ndarray) -> bool:
     """Whether a kernel [h, w, …] lies in a larger one that is zero elsewhere."""
-    if kernel.ndim != larger.ndim or kernel.shape[2:] != larger.shape[2:]:
+    if kernel.ndim != larger.ndim or kernel.shape[2:] != larger.shape[2:] or not larger.any():
         return False
     used = np.argwhere(np.abs(larger).sum(axis=tuple(range(2, larger.ndim))) != 0)
     (top, left), (bottom, right) = used.min(0), used.max(0) + 1
