@@ -37,6 +37,7 @@ def test_pads(tmp_path: Path, caffe: Caffe) -> None:
     cases = {
         "even": [ZeroPadding2D(2)],
         "uneven": [ZeroPadding2D(((0, 3), (2, 1)))],
+        "wide": [ZeroPadding2D(((0, 7), (6, 1)))],
         "height": [ZeroPadding2D(((1, 2), (0, 0)))],
         "channels": [_pad(((0, 0), (0, 0), (1, 2)))],
         "all": [_pad(((1, 0), (0, 2), (2, 0)))],
@@ -44,7 +45,10 @@ def test_pads(tmp_path: Path, caffe: Caffe) -> None:
         "lowest": [_pad(((0, 1), (1, 1), (0, 0)), value=float(np.finfo(np.float32).min))],
         "nothing": [_pad(((0, 0), (0, 0), (0, 0)))],
     }
-    check(branches((5, 6, 3), cases), tmp_path, caffe)
+    net = check(branches((5, 6, 3), cases), tmp_path, caffe)
+    wide = [la.message for la in net.network.layers if la.origin == "wide"]
+    kernels = [(m.convolution_param.kernel_h, m.convolution_param.kernel_w) for m in wide]
+    assert kernels == [(8, 1), (1, 6)]  # one of 8 x 6 would be more work
 
 
 def test_mirrors(tmp_path: Path, caffe: Caffe) -> None:

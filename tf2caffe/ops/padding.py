@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from tf2caffe.linear import applied, chosen, resized, scaled_map, spread
 from tf2caffe.ops import op
 from tf2caffe.site import Numbers, Site, Value
 from tfcaffe.layout import Layout
+
+_LARGEST = 16  # a kernel that works on both axes at once; larger ones are two
 
 
 @op("Pad", "PadV2")
@@ -78,8 +81,14 @@ def padded(
     A kernel with a single one moves the image: with the same pad on both sides the rows that are
     too many are those that the kernel is larger than 1.
     """
+    uneven = [i for i, pair in enumerate(pads) if _extra(pair)]
+    if len(uneven) > 1 and prod(_extra(pads[i]) + 1 for i in uneven) > _LARGEST:
+        first = uneven[0]
+        x = padded(site, x, [pair if i == first else (0, 0) for i, pair in enumerate(pads)])
+        pads = [(0, 0) if i == first else pair for i, pair in enumerate(pads)]
+        return padded(site, x, pads, bias)
     sides = [max(before, after, 0) for before, after in pads]
-    more = [2 * p - before - after for p, (before, after) in zip(sides, pads, strict=True)]
+    more = [_extra(pair) for pair in pads]
     at = [p - before for p, (before, _) in zip(sides, pads, strict=True)]
     return one_hot(
         site,
@@ -90,6 +99,11 @@ def padded(
         bias,
         **windows.fields(kernel=[m + 1 for m in more], pad=sides),
     )
+
+
+def _extra(pad: tuple[int, int]) -> int:
+    """How many rows more than one the kernel has."""
+    return 2 * max(*pad, 0) - sum(pad)
 
 
 def one_hot(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 
 from tf2caffe import axes, windows
 from tf2caffe.cropping import cropped
@@ -14,8 +13,6 @@ from tf2caffe.ops.padding import one_hot, padded
 from tf2caffe.site import Site, Value
 from tf2caffe.slices import Cut, cuts
 from tfcaffe.layout import Layout
-
-_LARGEST = 16  # a kernel that cuts both axes at once; larger ones cut one after the other
 
 
 @op("StridedSlice", "Slice")
@@ -64,10 +61,7 @@ def _windows(site: Site, x: Value, by_axis: dict[int, Cut]) -> Value:
             if by_other is not None:
                 return by_other
         sides = {axis: (-cut.start, cut.stop - cut.size) for axis, cut in by_axis.items()}
-        together = prod(1 - sum(pair) for pair in sides.values()) <= _LARGEST
-        for some in [sides] if together else [{axis: pair} for axis, pair in sides.items()]:
-            x = padded(site, x, [some.get(a, (0, 0)) for a in range(2, len(x.shape))])
-        return x
+        return padded(site, x, [sides.get(axis, (0, 0)) for axis in range(2, len(x.shape))])
     kernel, at, stride = [], [], []
     for axis in range(2, len(x.shape)):
         size = x.shape[axis]
