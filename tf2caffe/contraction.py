@@ -5,13 +5,14 @@ No number of the value moves if that can be helped: it is the matrix whose rows 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from math import prod
 
 import numpy as np
 
 from tf2caffe import ahead, windows
+from tf2caffe.factors import axes_of
 from tf2caffe.graph import Tensor
 from tf2caffe.site import Site, Value
 from tfcaffe.layout import Layout
@@ -40,7 +41,7 @@ def contracted(
     x = _sayable(site, x, over)
     columns = _columns(x.layout, over)
     first = _behind_rows(x.layout, columns)
-    used = _owners(x.layout, columns)
+    used = axes_of(x.layout, columns)
     out = _outputs(site, x, over, first, outputs)
     top = _answer(x.layout, over, first, out)
     rows = matrix if shuffled is None else lambda: matrix()[shuffled]
@@ -73,34 +74,29 @@ def contracted(
     return Value(blob, top)
 
 
-def _columns(layout: Layout, over: Iterable[int]) -> list[int]:
+def _columns(layout: Layout, over: Sequence[int]) -> list[int]:
     """The factors that are multiplied away, but those of size 1, in TensorFlow's order."""
     return [i for d in over for i in layout.dims[d] if layout.factors[i] != 1]
-
-
-def _owners(layout: Layout, factors: Iterable[int]) -> set[int]:
-    """The blob's axes that hold these factors."""
-    owner = [axis for axis, sizes in enumerate(layout.axes) for _ in sizes]
-    return {owner[i] for i in factors}
 
 
 def _rows(layout: Layout, columns: Sequence[int]) -> set[int]:
     """The blob's axes that hold anything else."""
     sizes = layout.factors
-    return _owners(layout, [i for i in layout.order if sizes[i] != 1 and i not in columns])
+    rest = [i for i in layout.order if sizes[i] != 1 and i not in columns]
+    return set(axes_of(layout, rest))
 
 
 def _behind_rows(layout: Layout, columns: Sequence[int]) -> int | None:
     """The axis from which on there are columns alone, for InnerProduct; None if there is none."""
     end = max(_rows(layout, columns), default=0) + 1
-    used = _owners(layout, columns)
+    used = axes_of(layout, columns)
     return end if min(used, default=end) >= end and end < len(layout.axes) else None
 
 
 def _sayable(site: Site, x: Value, over: Sequence[int]) -> Value:
     """The value with its rows and columns on axes of their own, in an order that a layer takes."""
     columns = _columns(x.layout, over)
-    rows, used = _rows(x.layout, columns), _owners(x.layout, columns)
+    rows, used = _rows(x.layout, columns), axes_of(x.layout, columns)
     first = _behind_rows(x.layout, columns)
     if first is not None and site.dialect.allows("InnerProduct", axis=first):
         return x
@@ -144,7 +140,7 @@ def _answer(layout: Layout, over: Sequence[int], first: int | None, out: Layout)
     """How the answer lies: what is kept of the rows, and the outputs on one axis."""
     (own,) = out.axes
     columns = _columns(layout, over)
-    used = _owners(layout, columns)
+    used = axes_of(layout, columns)
     at = 1 if first is None else first
     axes: list[tuple[int | None, ...]] = []
     number: dict[int, int] = {}  # of factors that are kept
