@@ -81,7 +81,7 @@ def beside(
     with Caffe() as caffe:
         answer = caffe.run(text, model, inputs).layers[-1].arrays[0].reshape(expected.shape)
     worst = float(np.abs(answer - expected).max() / np.abs(expected).max())
-    status = "equal" if worst <= 1e-3 else "different"  # what lies there was made with 16 bits
+    status = "equal" if worst <= 2e-3 else "different"  # what lies there was made with 16 bits
     return {"status": f"{status} to what lies beside it", "output": worst}
 
 

@@ -45,13 +45,7 @@ def from_concrete(function: Any, ends: Ends, origins: Callable[[str, str], str])
     plain = all(op.type in ("Placeholder",) for op in operations if op.name in fed)
     if plain and not any(_calls(op.type) for op in operations):
         return _recorded(operations, ends, variables, origins)
-    definition = function.graph.as_graph_def(add_shapes=False)
-    for node in definition.node:
-        if node.name in variables:
-            held = variables[node.name]
-            node.attr["dtype"].type = held.dtype.base_dtype.as_datatype_enum
-            node.attr["shape"].shape.CopyFrom(held.shape.as_proto())
-    readers: dict[str, Read] = {name: held.numpy for name, held in variables.items()}
+    definition, readers = definition_of(function)
     inlined = pruned(definition, fed, readers)
     resolved = {name: inlined.resolve(tensor) for name, tensor in ends.inputs.items()}
     if inner := [name for name, tensor in resolved.items() if not tensor.endswith(":0")]:
@@ -70,6 +64,18 @@ def from_concrete(function: Any, ends: Ends, origins: Callable[[str, str], str])
     graph.outputs = dict(zip(ends.outputs, found[:count], strict=True))
     graph.marks = dict(zip(ends.marks, found[count:], strict=True))
     return graph
+
+
+def definition_of(function: Any) -> tuple[Any, dict[str, Read]]:
+    """A concrete function's GraphDef; variables are placeholders, whose numbers come by node."""
+    held = _variables(function)
+    definition = function.graph.as_graph_def(add_shapes=False)
+    for node in definition.node:
+        if node.name in held:
+            variable = held[node.name]
+            node.attr["dtype"].type = variable.dtype.base_dtype.as_datatype_enum
+            node.attr["shape"].shape.CopyFrom(variable.shape.as_proto())
+    return definition, {name: v.numpy for name, v in held.items() if hasattr(v, "numpy")}
 
 
 def _calls(kind: str) -> bool:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tf2caffe.graph import HALVES, Array, Graph, Read
+from tf2caffe.graph import Array, Graph, Read
+from tf2caffe.identities import HALVES
 from tf2caffe.record import record
 from tfcaffe.errors import UnsupportedError
 
@@ -67,6 +68,9 @@ def from_definition(
         raise UnsupportedError(f"TensorFlow cannot build the graph: {reason}") from error
     fed = {name: f"{node}:0" for name, (node, _) in inputs.items()}
     graph = record(traced.get_operations(), fed, outputs, leaves, origins)
+    for node_name, shape in inputs.values():
+        if shape is not None:  # old graphs lose the shape of a single number
+            graph.nodes[node_name].shapes = [tuple(shape)]
     if any(halves):
         graph.notes.append(HALVES)
     return graph

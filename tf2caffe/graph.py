@@ -13,26 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from tfcaffe.errors import UnsupportedError, UsageError
+from tfcaffe.errors import UnsupportedError
 
 Array = np.ndarray
 Read = Callable[[], Array]
 
-_PASSES_ON = frozenset(  # ops whose outputs are their inputs, as far as Caffe is concerned
-    [
-        "Identity",
-        "IdentityN",
-        "StopGradient",
-        "PreventGradient",
-        "CheckNumerics",
-        "EnsureShape",
-        "Snapshot",
-        "Print",
-        "PlaceholderWithDefault",
-    ]
-)
-NO_PATH = "the outputs do not depend on the inputs; see --inputs and --outputs"
-HALVES = "the source rounds to 16 bits between its layers; Caffe computes with 32 bits throughout"
 _SMALL = 1 << 16  # bytes of constants that are kept once they are known
 
 
@@ -260,50 +245,6 @@ class Graph:
 def _cuts_last(tensors: Iterable[Tensor]) -> list[Tensor]:
     """So that a cut finds the blob that it is to be as large as, which is read with it."""
     return sorted(tensors, key=lambda t: t.op in ("StridedSlice", "Slice"))
-
-
-def skip_identities(graph: Graph) -> None:
-    """Everybody reads what the ops that pass on their inputs read, and these are gone."""
-    alias: dict[Tensor, Tensor] = {}
-    halves: set[Node] = set()
-
-    def source(tensor: Tensor) -> Tensor:
-        seen = []
-        while tensor not in alias and _passes_on(graph, tensor):
-            seen.append(tensor)
-            if tensor.op == "Cast" and "16" in tensor.node.attrs["DstT"].name:
-                halves.add(tensor.node)
-            tensor = tensor.node.inputs[tensor.index]
-        tensor = alias.get(tensor, tensor)
-        alias.update(dict.fromkeys(seen, tensor))
-        return tensor
-
-    for node in list(all_nodes([*graph.outputs.values(), *graph.marks.values()])):
-        node.inputs = [source(t) for t in node.inputs]
-    graph.marks = {mark: source(t) for mark, t in graph.marks.items()}
-    graph.outputs = {name: source(t) for name, t in graph.outputs.items()}
-    if halves:
-        graph.notes.append(HALVES)
-
-
-def only_between(graph: Graph) -> None:
-    """Leave out the inputs and marks that the outputs do not need.
-
-    Raises:
-        UsageError: they need none.
-    """
-    nodes = {*graph.reached()}
-    graph.inputs = {name: t for name, t in graph.inputs.items() if t.node in nodes}
-    graph.marks = {mark: t for mark, t in graph.marks.items() if t.node in nodes}
-    if not graph.inputs:
-        raise UsageError(NO_PATH)
-
-
-def _passes_on(graph: Graph, tensor: Tensor) -> bool:
-    """Whether what a node gives is what it reads, in Caffe, where all numbers are float32."""
-    if tensor.op == "Cast":
-        return tensor.node.attrs["DstT"].is_floating and not graph.is_constant(tensor)
-    return tensor.op in _PASSES_ON and tensor.node not in graph.values
 
 
 def all_nodes(outputs: Iterable[Tensor]) -> Iterator[Node]:

@@ -8,7 +8,8 @@ from typing import Any
 from tf2caffe import loops
 from tf2caffe.definition import from_definition
 from tf2caffe.ends import all_fixed, fixed_shapes, found_inputs, found_outputs, named, tensors_of
-from tf2caffe.graph import NO_PATH, Graph, Read, only_between, skip_identities
+from tf2caffe.graph import Graph, Read
+from tf2caffe.identities import NO_PATH, only_between, skip_identities
 from tf2caffe.noise import keep_everything, without_noise
 from tf2caffe.options import Options
 from tf2caffe.origins import scopes

@@ -7,7 +7,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from tf2caffe.graph import Graph, Read
+from tf2caffe.concrete import definition_of
+from tf2caffe.graph import Graph
 from tf2caffe.graph_def import network_of
 from tf2caffe.options import Options
 from tf2caffe.sources import Source
@@ -85,24 +86,7 @@ def _of_functions(folder: Path, options: Options) -> Graph:
     inputs = {n: t.name for n, t in zip(names, inner.inputs[:count], strict=True)}
     answers = sorted(function.structured_outputs)
     outputs = {n: t.name for n, t in zip(answers, inner.outputs, strict=True)}
-    held = _captured(function, loaded)
-    definition = inner.as_graph_def(add_shapes=False)
-    for node in definition.node:
-        if node.name in held:
-            variable = held[node.name]
-            node.attr["dtype"].type = variable.dtype.base_dtype.as_datatype_enum
-            node.attr["shape"].shape.CopyFrom(variable.shape.as_proto())
-    readers: dict[str, Read] = {n: v.numpy for n, v in held.items() if hasattr(v, "numpy")}
+    definition, readers = definition_of(function)
     graph = network_of(definition, readers, options, inputs, outputs)
     graph.kept = loaded  # its variables live as long as it does
     return graph
-
-
-def _captured(function: Any, loaded: Any) -> dict[str, Any]:
-    """What each captured placeholder stands for: a variable, or a constant tensor."""
-    variables = (*function.variables, *function.graph.variables)
-    by_handle = {id(variable.handle): variable for variable in variables}
-    return {
-        placeholder.op.name: by_handle.get(id(tensor), tensor)
-        for tensor, placeholder in function.graph.captures
-    }
