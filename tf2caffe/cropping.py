@@ -30,7 +30,7 @@ def cropped(site: Site, x: Value, starts: Sequence[int], sizes: Sequence[int]) -
         Value(like, Layout.caffe(like.shape)),
         hint="crop",
         axis=2,
-        offset=offset if any(offset) else [],
+        offset=offset,  # always said: MNN drops a Crop without a crop_param
     )
     return Value(top, Layout(tuple((size,) for size in top.shape), x.layout.dims))
 
