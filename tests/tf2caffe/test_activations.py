@@ -15,7 +15,7 @@ from tfcaffe.oracle.pycaffe import Caffe
 from whole import written
 
 IMAGE = (5, 6, 4)
-CLIPPED = "Power ReLU Power ReLU Power"
+CLIPPED = "Power ReLU Power ReLU Eltwise"
 POLY = "Power Eltwise Power Eltwise Power Eltwise Power Eltwise"
 GELU = f"AbsVal Power {POLY} Power Exp Eltwise ReLU Eltwise Eltwise"
 GELU_TANH = "Power Power Eltwise TanH Power Eltwise"
@@ -29,7 +29,7 @@ def keras_cases() -> dict[str, Case]:
     named = {
         "relu": "ReLU",
         "leaky_relu": "ReLU",
-        "relu6": "ReLU Power ReLU Power",
+        "relu6": "ReLU Power ReLU Eltwise",
         "elu": "ELU",
         "selu": "ELU Power",
         "celu": "",
@@ -39,9 +39,9 @@ def keras_cases() -> dict[str, Case]:
         "softsign": "AbsVal Power Eltwise",
         "silu": "Sigmoid Eltwise",
         "mish": "BNLL TanH Eltwise",
-        "hard_sigmoid": CLIPPED,
-        "hard_swish": f"{CLIPPED} Eltwise",
-        "hard_tanh": CLIPPED,
+        "hard_sigmoid": f"{CLIPPED} Power",
+        "hard_swish": f"{CLIPPED} Power Eltwise",
+        "hard_tanh": "Power ReLU Eltwise Power ReLU Eltwise",
         "hard_shrink": f"AbsVal {SWITCH}",
         "soft_shrink": "",
         "tanh_shrink": "TanH Eltwise",
@@ -61,7 +61,7 @@ def keras_cases() -> dict[str, Case]:
         "gelu_tanh": (lambda x: activations.gelu(x, approximate=True), GELU_TANH),
         "elu_alpha": (layers.ELU(0.7), "ELU"),
         "leaky": (layers.LeakyReLU(0.2), "ReLU"),
-        "relu_high": (layers.ReLU(1.5), "ReLU Power ReLU Power"),
+        "relu_high": (layers.ReLU(1.5), "ReLU Power ReLU Eltwise"),
         "relu_above": (layers.ReLU(threshold=0.4), SWITCH),
         "relu_all": (layers.ReLU(1.5, negative_slope=0.1, threshold=0.4), ""),
         "prelu_channels": (layers.PReLU(shared_axes=[1, 2]), "PReLU"),
@@ -105,13 +105,13 @@ def tensorflow_cases() -> dict[str, Case]:
         "log1p": (lambda x: tf.math.log1p(tf.abs(x)), "AbsVal Log"),
         "expm1": (tf.math.expm1, "Exp Power"),
         "negative": (lambda x: -x, "Power"),
-        "at_least": (lambda x: tf.maximum(x, 0.3), "Power ReLU Power"),
-        "at_most": (lambda x: tf.minimum(0.3, x), "Power ReLU Power"),
-        "far_below": (lambda x: tf.maximum(x, -1e9), "Power Eltwise"),
-        "far_above": (lambda x: tf.minimum(x, 1e9), "Power Power Eltwise Power"),
+        "at_least": (lambda x: tf.maximum(x, 0.3), "Power ReLU Eltwise"),
+        "at_most": (lambda x: tf.minimum(0.3, x), "Power ReLU Eltwise"),
+        "far_below": (lambda x: tf.maximum(x, -1e9), "Power ReLU Eltwise"),
+        "far_above": (lambda x: tf.minimum(x, 1e9), "Power ReLU Eltwise"),
         "without_bound": (lambda x: tf.minimum(tf.nn.relu(x), np.inf), "ReLU"),
-        "by_channel": (lambda x: tf.maximum(x, slopes), "Scale ReLU Scale"),
-        "below_by_channel": (lambda x: tf.minimum(x, slopes), "Scale ReLU Scale"),
+        "by_channel": (lambda x: tf.maximum(x, slopes), "Scale ReLU Eltwise"),
+        "below_by_channel": (lambda x: tf.minimum(x, slopes), "Scale ReLU Eltwise"),
         "clip_op": (
             lambda x: tf.raw_ops.ClipByValue(t=x, clip_value_min=-0.5, clip_value_max=0.7),
             CLIPPED,

@@ -12,8 +12,6 @@ from tf2caffe.ops.affine import affine
 from tf2caffe.ops.broadcast import eltwise
 from tf2caffe.site import Site, Value
 
-_NEAR = 32  # a bound up to here loses no digits of the numbers that it lets pass
-
 
 @op("AddV2", "Add")
 def add(site: Site) -> Value:
@@ -108,19 +106,19 @@ def clip(site: Site) -> Value:
 
 
 def bounded(site: Site, x: Value, bound: Array | float, *, lower: bool) -> Value:
-    """max(x, c) = relu(x - c) + c, or min(x, c) = c - relu(c - x).
+    """max(x, c) = x + relu(c - x), or min(x, c) = x - relu(x - c): within the bound x itself.
 
-    A far bound on the side where most numbers are would take their digits; there it is a constant
-    blob that is compared.
+    Chains like c - relu(c - x) need no second blob, but take the digits of what is far below c.
     """
     c = np.asarray(bound, np.float64)
     sign = 1.0 if lower else -1.0
     if np.all(c == -sign * np.inf):
         return x
-    if np.all(np.isfinite(c)) and np.all(-sign * c <= _NEAR):
-        above = affine(site, x, sign, -sign * c, hint="bound")
-        kept = site.like(site.layer("ReLU", above, hint="relu"), above)
-        return affine(site, kept, sign, c, hint="bound")
-    turned = affine(site, x, sign, hint="neg")
-    held = affine(site, x, np.zeros_like(c), sign * c, hint="bound")
-    return affine(site, eltwise(site, turned, held, "MAX"), sign, hint="neg")
+    if not np.all(np.isfinite(c)):
+        raise site.refusal("its bound is no number; use a finite one")
+    if lower and not c.any():
+        return site.like(site.layer("ReLU", x, hint="relu"), x)
+    beyond = affine(site, x, -sign, sign * c, hint="beyond")
+    beyond = site.like(site.layer("ReLU", beyond, hint="relu"), beyond)
+    x = site.to(x, beyond.layout)
+    return site.sum(x, beyond) if lower else site.difference(x, beyond)

@@ -27,7 +27,7 @@ def relu(site: Site) -> Value:
 
 @op("Relu6")
 def relu6(site: Site) -> Value:
-    """6 - relu(6 - relu(x)): no type of stock Caffe clips."""
+    """relu(x) - relu(relu(x) - 6): no type of stock Caffe clips."""
     return bounded(site, relu(site), 6.0, lower=False)
 
 
