@@ -114,7 +114,7 @@ def tensorflow_cases() -> dict[str, Case]:
         "below_by_channel": (lambda x: tf.minimum(x, slopes), "Scale ReLU Eltwise"),
         "clip_op": (
             lambda x: tf.raw_ops.ClipByValue(t=x, clip_value_min=-0.5, clip_value_max=0.7),
-            CLIPPED,
+            "Power ReLU Eltwise Power ReLU Eltwise",
         ),
         "chosen": (lambda x: tf.where(x > 0.2, x * 2, x - 1), ""),
         "tested": (
