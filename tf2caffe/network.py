@@ -50,7 +50,7 @@ def build(name: str, graph: Graph, options: Options) -> Network:
     patterns.rewrite(graph)
     if options["fold_bn"]:
         folding.fold(graph)
-    preprocess.build_in(graph, options)
+    raw = preprocess.build_in(graph, options)
     builder = Builder(graph, dialect.load(str(options["dialect"])))
     for title, tensor in graph.inputs.items():
         _add_input(builder, title, tensor)
@@ -79,7 +79,7 @@ def build(name: str, graph: Graph, options: Options) -> Network:
     builder.notes += _portability(builder.dialect, layers)
     _check_names(builder.dialect, layers)
     return Network(
-        name, layers, _twin(builder, layers), [*graph.notes, *builder.notes], builder.fixed
+        name, layers, _twin(builder, layers, raw), [*graph.notes, *builder.notes], builder.fixed
     )
 
 
@@ -193,8 +193,12 @@ def _input_layout(builder: Builder, tensor: Tensor) -> Layout:
     return choice[ahead.best(builder, tensor, choice)]
 
 
-def _twin(builder: Builder, layers: Sequence[NewLayer]) -> Twin:
-    """Which blob is which tensor that users know, in the net's order."""
+def _twin(builder: Builder, layers: Sequence[NewLayer], raw: str) -> Twin:
+    """Which blob is which tensor that users know, in the net's order.
+
+    Args:
+        raw: the input that has preprocessing behind it, so that both sides are fed other numbers.
+    """
     number = {layer: i for i, layer in enumerate(layers)}
     graph = builder.graph
 
@@ -209,7 +213,8 @@ def _twin(builder: Builder, layers: Sequence[NewLayer]) -> Twin:
 
     inputs = [twin(title, 0, tensor) for title, tensor in graph.inputs.items()]
     marks = graph.marks or {(t.node.name, t.index): t for t in builder.values}
-    marks = {(title, 0): tensor for title, tensor in graph.inputs.items()} | marks
+    fed = {(title, 0): tensor for title, tensor in graph.inputs.items() if title != raw}
+    marks = fed | {mark: t for mark, t in marks.items() if t != graph.inputs.get(raw)}
     blobs: dict[tuple[str, str, int], BlobTwin] = {}
     for (node, output), tensor in marks.items():
         found = twin(node, output, tensor)

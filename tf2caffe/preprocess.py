@@ -22,14 +22,14 @@ _IMAGE_AXES = 4
 _FEW = (1, 3, 4)  # channels that images have
 
 
-def build_in(graph: Graph, options: Options) -> None:
-    """Put the preprocessing that the options say behind the first image input.
+def build_in(graph: Graph, options: Options) -> str:
+    """Put the preprocessing that the options say behind the first image input; gives its name.
 
     Raises:
         UsageError: there is no such input, or the mean does not fit it.
     """
     if options["mean"] is None and options["scale"] is None and options["channel_order"] != "bgr":
-        return
+        return ""
     title, image = _image(graph)
     channel = _channel_axis(image)
     steps = _steps(options, title, image, channel)
@@ -48,6 +48,7 @@ def build_in(graph: Graph, options: Options) -> None:
     graph.inputs[title] = fed
     graph.outputs = {name: new if t == image else t for name, t in graph.outputs.items()}
     graph.forget_readers()
+    return title
 
 
 def _image(graph: Graph) -> tuple[str, Tensor]:

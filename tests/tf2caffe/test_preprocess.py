@@ -131,3 +131,15 @@ def test_no_image(shape: tuple[int, ...], words: str, tmp_path: Path) -> None:
     x = keras.Input(shape, name="x")
     with pytest.raises(ConversionError, match=words):
         written(keras.Model(x, keras.layers.ReLU()(x)), tmp_path, channel_order="bgr")
+
+
+def test_verify_says_that_both_sides_are_fed_other_things(tmp_path: Path) -> None:
+    import keras
+
+    from tfcaffe.verify import verify
+
+    x = keras.Input((8, 6, 3), name="x")
+    model = randomised(keras.Model(x, convolution("valid")(x)))
+    net = written(model, tmp_path, mean=MEAN)
+    with pytest.raises(ConversionError, match="preprocessing of 'x' built in"):
+        verify(net.prototxt, net.caffemodel, model)

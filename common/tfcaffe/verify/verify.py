@@ -147,7 +147,14 @@ def _inputs(
 def _check_preprocessing(record: Twin, preprocessing: Preprocessing, model: str) -> None:
     """A model with preprocessing built in can only be verified by someone who says which."""
     for blob in record.inputs:
-        if is_preprocessed(record, blob) and preprocessing.blob is None:
+        if not is_preprocessed(record, blob):
+            continue
+        if record.of_source:
+            raise UsageError(
+                f"the net has preprocessing of {blob.blob!r} built in, which {model} does not: "
+                "they are fed different things; convert once without it, and verify that"
+            )
+        if preprocessing.blob is None:
             raise UsageError(
                 f"{model}: preprocessing of {blob.blob!r} is built in: say it with --mean, "
                 "--scale and --channel-order, as it was said to convert"
