@@ -11,6 +11,7 @@ from itertools import islice
 
 from tfcaffe.errors import MappingError
 from tfcaffe.layout import Shape
+from tfcaffe.mapping.conditions import unmet
 from tfcaffe.mapping.hints import Hints
 from tfcaffe.mapping.layouts import LayoutError
 from tfcaffe.mapping.mapping_file import Ignored, MappingFile, Rule
@@ -129,7 +130,7 @@ def resolve(
         except LayoutError as error:
             unfit.append(Pair(blob, value, names, minus))
             problems.append(Problem(f"{blob} {sizes_of(blob.param.shape)}: {error}", value.place))
-    problems += colours(mapping, plan)
+    problems += [*unmet(mapping, plan), *colours(mapping, plan)]
     problems += [p for pair in pairs if (p := other_epsilon(mapping, plan, pair, epsilons or {}))]
     problems += [
         _lone_part(name, *found)
