@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
@@ -12,12 +13,14 @@ from tfcaffe.layout import Shape
 from tfcaffe.mapping import layouts
 from tfcaffe.mapping import transform as transforms
 from tfcaffe.mapping.document import Place
+from tfcaffe.mapping.flow import Flow
 from tfcaffe.mapping.layouts import LayoutError
 from tfcaffe.mapping.mapping_file import MappingFile
 from tfcaffe.mapping.template import Values
-from tfcaffe.mapping.transform import Transform
+from tfcaffe.mapping.transform import Move, Transform
 from tfcaffe.mapping.values import Value
 from tfcaffe.plan import Plan
+from tfcaffe.variables.keras_config import Ordering
 
 NEAREST = 3  # names to show
 PARTS = {"input": "input_weights", "recurrent": "recurrent_weights"}  # of one kernel, in order
@@ -118,22 +121,24 @@ def pair_of(
     names: tuple[str, ...],
     minus: str,
     shapes: Mapping[str, Shape] | None,
+    flow: Flow,
 ) -> Pair:
     if value.constant is not None:
         return Pair(blob, value)
-    transform = _transform(mapping, plan, blob, value, len(names))
+    transform = _transform(mapping, plan, blob, value, len(names), flow)
     if shapes is not None:
         transform = _fitted(blob, value, transform, names, shapes)
         if minus and shapes.get(minus, blob.param.shape) != blob.param.shape:
             raise LayoutError(f"{minus} is {sizes_of(shapes[minus])}, so it cannot be subtracted")
-    elif transform.along is not None and not transform.parts:
-        raise LayoutError(f"{len(names)} variables of unknown sizes do not share it evenly")
     return Pair(blob, value, names, minus, transform)
 
 
-def _transform(mapping: MappingFile, plan: Plan, blob: Blob, value: Value, count: int) -> Transform:
+def _transform(
+    mapping: MappingFile, plan: Plan, blob: Blob, value: Value, count: int, flow: Flow
+) -> Transform:
     """What the family says, with what the mapping adds."""
-    param, entry = blob.param, plan.layers[blob.layer]
+    entry = plan.layers[blob.layer]
+    param, moves = _followed(blob, value, flow)
     if value.rearrange:
         found = layouts.rearranged(param, value.rearrange)
     elif value.flatten:
@@ -151,12 +156,48 @@ def _transform(mapping: MappingFile, plan: Plan, blob: Blob, value: Value, count
             "`channels` turns round the inputs of a kernel that reads colours"
         )
     found = replace(found, flips=tuple(flips), delta=_delta(mapping, value, entry, blob))
+    found = replace(found, moves=moves)
     if count > 1:
         at = layouts.dimension(found, layouts.axis_of(found, value.along))
-        size, rest = divmod(found.joined[at], count)
-        parts = () if rest else (size,) * count
+        equal = _groups(entry) == count and not found.joined[at] % count
+        parts = (found.joined[at] // count,) * count if equal else ()
         found = replace(found, along=at, parts=parts)
     return _recurrent(value, blob, entry, found)
+
+
+def _followed(blob: Blob, value: Value, flow: Flow) -> tuple[Param, tuple[Move, ...]]:
+    """The blob, and what moves in it, where the net flattens or reshapes.
+
+    Raises:
+        LayoutError: nobody can tell, and the mapping does not say.
+    """
+    order = flow.blobs.get((blob.layer, blob.index))
+    if order is None or value.rearrange:  # which says all of it
+        return blob.param, ()
+    if value.flatten:
+        return blob.param, order.outputs
+    if order.known:
+        return order.param, (*order.inputs, *order.outputs)
+    fc = blob.type == "InnerProduct"
+    raise LayoutError(
+        "its numbers were flattened, reshaped or joined, and Caffe counts them in another order "
+        "than TensorFlow does unless your code transposes; say how the variable lies by "
+        + ("`flatten: [H=…, W=…, C=…]` or " if fc else "")
+        + f'`rearrange: "{_plain(blob.param)}"`, if that is it, and let `mapping check --run` tell'
+    )
+
+
+def _plain(param: Param) -> str:
+    """Caffe's order as a pattern, but for the kernel's axes."""
+    text = layouts.default(param).pattern.text
+    inputs = transforms.inputs_of(text)
+    return re.sub(r"\([^()]*\)", "i", text) if inputs else text
+
+
+def _groups(entry: PlannedLayer) -> int:
+    """In how many equal parts a layer's outputs are made."""
+    options = entry.family.options(entry.layer) if entry.family.field else None
+    return int(getattr(options, "group", 1))
 
 
 def _recurrent(value: Value, blob: Blob, entry: PlannedLayer, found: Transform) -> Transform:
@@ -266,6 +307,30 @@ def other_epsilon(
         f"{pair.blob}: the model's epsilon is {model:g}, {whose} {assumed:g}; write "
         f"`epsilon: {model:g}` (for all at the top of the file, or for this variance)",
         pair.value.place,
+    )
+
+
+def other_order(pair: Pair, model: Ordering) -> Problem | None:
+    """What the model says of its order, and the mapping does not; `rearrange` says all."""
+    value, transform, kind = pair.value, pair.transform, pair.blob.type
+    if transform is None or value.rearrange:
+        return None
+    kernel = kind in ("Convolution", "Deconvolution") and pair.blob.role == "weights"
+    long = {a.upper() for a in "dhw" if transform.pattern.sizes.get(a, 1) > 1} if kernel else set()
+    inputs = re.findall(r"\w+", transforms.inputs_of(transform.pattern.text))
+    flat = sum(transform.pattern.sizes.get(axis, 1) > 1 for axis in inputs) > 1
+    if model.turned and not long <= set(value.reverse):
+        said, way = "was written under Theano, which turns kernels round", "reverse: [H, W]"
+    elif model.kernels and kernel and not value.layout:
+        said, way = "says dim_ordering th, so its kernels are OIHW", "layout: OIHW"
+    elif model.flat and not value.flatten and (flat or transform.moves):
+        way = "flatten: [C, H, W]" if flat else 'rearrange: "c -> c"'
+        said = "says channels first, so its Flatten goes over C, H, W"
+    else:
+        return None
+    name = pair.variables[0]
+    return Problem(
+        f"{pair.blob}: the model {said}; write `{{variable: {name}, {way}}}`", value.place
     )
 
 
