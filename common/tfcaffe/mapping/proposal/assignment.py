@@ -100,6 +100,12 @@ class Field:
             for (i, j), fit in self.fits.items()
         }
 
+    def counted(self, j: int, k: int) -> bool:
+        """Whether the last number is all that tells two scopes apart."""
+        mine, theirs = self.names[j], self.names[k]
+        alike = mine.skeleton == theirs.skeleton and mine.indexes[:-1] == theirs.indexes[:-1]
+        return alike or self.counters[j] == self.counters[k]
+
     def like(self, i: int, j: int) -> float:
         """How alike two names are; twice 1 for the same one."""
         mine, theirs = self.units[i].name, self.names[j]

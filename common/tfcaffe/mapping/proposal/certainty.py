@@ -39,8 +39,7 @@ class _Family:
 
     Args:
         natural: each number of the one name goes with one of the other, a fixed step apart.
-        same: the numbers are written alike, and there are several in a name: one alone may count
-            in any order that the graph allows.
+        same: the numbers are written alike.
         rising: both sides count up in the net's order, over enough different shapes.
     """
 
@@ -66,13 +65,21 @@ def verdicts(field: Field, pairs: Sequence[Assigned], plan: Plan) -> dict[Assign
         """Whether the net has the two in one order, and the file in the other."""
         return (pair.i < other.i) != (field.order[pair.j] < field.order[other.j])
 
+    def free(pair: Assigned, other: Assigned, *, told: bool = True) -> bool:
+        """Whether the graph lets a counter take the two in any order.
+
+        Args:
+            told: whether more than counting says which is which.
+        """
+        return not (told and not field.counted(pair.j, other.j)) and not series(pair, other)
+
     def apart(pair: Assigned, other: Assigned) -> bool:
         """Whether the names rule out that the two pairs change partners."""
         mine, theirs = families[pair], families[other]
         if crossed(pair, other) and (mine is theirs or not field.is_sorted):
             return False
         if mine is theirs:
-            return (mine.natural or mine.rising) and (mine.same or series(pair, other))
+            return (mine.natural or mine.rising) and not free(pair, other, told=mine.same)
         return (
             mine.natural
             and theirs.natural
@@ -90,12 +97,7 @@ def verdicts(field: Field, pairs: Sequence[Assigned], plan: Plan) -> dict[Assign
         if not all(other in same for other in kin):
             return False
         others = [by_scope.get(j) for j in scopes] + [by_unit.get(i) for i in units]
-        plain = len(pair.unit.name.indexes) == 1
-        return not any(
-            crossed(pair, other) or (plain and other in kin and not series(pair, other))
-            for other in others
-            if other is not None
-        )
+        return not any(crossed(pair, o) or free(pair, o) for o in others if o is not None)
 
     def judged(pair: Assigned) -> Verdict:
         scopes = [j for j in field.scopes_of[pair.i] if j != pair.j]
@@ -125,7 +127,7 @@ def _why(field: Field, pair: Assigned, others: Sequence[Assigned | None]) -> str
     better = [j for j in field.scopes_of[pair.i] if field.costs[pair.i, j] < cost]
     if not better:
         return "by name and order"
-    if any(field.counters[j] == field.counters[pair.j] for j in better):
+    if any(field.counted(pair.j, j) for j in better):
         return "by order, as a counter may begin anywhere"
     return "by exclusion: others need what is more like it"
 
@@ -176,14 +178,10 @@ def _family(field: Field, members: tuple[Assigned, ...]) -> _Family:
         return _Family(members, False, False, False)
     steps = _steps(mine, theirs)
     natural = steps is not None and not _turnable(field, members, steps)
-    same = (
-        len(mine[0]) > 1
-        and natural
-        and all(
-            a[i].text.lower() == b[j].text.lower()
-            for a, b in zip(mine, theirs, strict=True)
-            for i, j in steps or ()
-        )
+    same = natural and all(
+        a[i].text.lower() == b[j].text.lower()
+        for a, b in zip(mine, theirs, strict=True)
+        for i, j in steps or ()
     )
     ordered = sorted(members, key=lambda pair: pair.unit.at)
     classes = {tuple(field.scopes_of[pair.i]) for pair in members}
