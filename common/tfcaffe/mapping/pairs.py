@@ -20,7 +20,6 @@ from tfcaffe.mapping.template import Values
 from tfcaffe.mapping.transform import Move, Transform
 from tfcaffe.mapping.values import Value
 from tfcaffe.plan import Plan
-from tfcaffe.variables.keras_config import Ordering
 
 NEAREST = 3  # names to show
 PARTS = {"input": "input_weights", "recurrent": "recurrent_weights"}  # of one kernel, in order
@@ -282,71 +281,28 @@ def _instead(ways: Sequence[str], shape: Shape, wanted: Shape, shapes: Mapping[s
 
 def _delta(mapping: MappingFile, value: Value, entry: PlannedLayer, blob: Blob) -> float:
     """TensorFlow's epsilon minus Caffe's, for a variance."""
-    if not _is_variance(blob):
+    if not is_variance(blob):
         if value.epsilon is not None:
             raise LayoutError("`epsilon` is for the variance of a BatchNorm")
         return 0.0
-    caffe = _caffe_epsilon(entry)
-    said = _said_epsilon(mapping, value)
-    return 0.0 if said is None or _same(said, caffe) else said - caffe
+    caffe = caffe_epsilon(entry)
+    said = said_epsilon(mapping, value)
+    return 0.0 if said is None or same_epsilon(said, caffe) else said - caffe
 
 
-def other_epsilon(
-    mapping: MappingFile, plan: Plan, pair: Pair, epsilons: Mapping[str, float]
-) -> Problem | None:
-    """What is wrong if the model of the variables has another epsilon than is assumed."""
-    if not (_is_variance(pair.blob) and pair.variables):
-        return None
-    model = epsilons.get(pair.variables[0].rpartition("/")[0].rpartition("/")[2])
-    said = _said_epsilon(mapping, pair.value)
-    assumed = _caffe_epsilon(plan.layers[pair.blob.layer]) if said is None else said
-    if model is None or _same(model, assumed):
-        return None
-    whose = "the prototxt's" if said is None else "the mapping's"
-    return Problem(
-        f"{pair.blob}: the model's epsilon is {model:g}, {whose} {assumed:g}; write "
-        f"`epsilon: {model:g}` (for all at the top of the file, or for this variance)",
-        pair.value.place,
-    )
-
-
-def other_order(pair: Pair, model: Ordering) -> Problem | None:
-    """What the model says of its order, and the mapping does not; `rearrange` says all."""
-    value, transform, kind = pair.value, pair.transform, pair.blob.type
-    if transform is None or value.rearrange:
-        return None
-    kernel = kind in ("Convolution", "Deconvolution") and pair.blob.role == "weights"
-    long = {a.upper() for a in "dhw" if transform.pattern.sizes.get(a, 1) > 1} if kernel else set()
-    inputs = re.findall(r"\w+", transforms.inputs_of(transform.pattern.text))
-    flat = sum(transform.pattern.sizes.get(axis, 1) > 1 for axis in inputs) > 1
-    if model.turned and not long <= set(value.reverse):
-        said, way = "was written under Theano, which turns kernels round", "reverse: [H, W]"
-    elif model.kernels and kernel and not value.layout:
-        said, way = "says dim_ordering th, so its kernels are OIHW", "layout: OIHW"
-    elif model.flat and not value.flatten and (flat or transform.moves):
-        way = "flatten: [C, H, W]" if flat else 'rearrange: "c -> c"'
-        said = "says channels first, so its Flatten goes over C, H, W"
-    else:
-        return None
-    name = pair.variables[0]
-    return Problem(
-        f"{pair.blob}: the model {said}; write `{{variable: {name}, {way}}}`", value.place
-    )
-
-
-def _is_variance(blob: Blob) -> bool:
+def is_variance(blob: Blob) -> bool:
     return blob.type == "BatchNorm" and blob.role == "variance"
 
 
-def _said_epsilon(mapping: MappingFile, value: Value) -> float | None:
+def said_epsilon(mapping: MappingFile, value: Value) -> float | None:
     return value.epsilon if value.epsilon is not None else mapping.epsilon
 
 
-def _caffe_epsilon(entry: PlannedLayer) -> float:
+def caffe_epsilon(entry: PlannedLayer) -> float:
     return float(entry.family.options(entry.layer).eps)
 
 
-def _same(a: float, b: float) -> bool:
+def same_epsilon(a: float, b: float) -> bool:
     """Whether two epsilons are one number, which a prototxt holds as a float32."""
     return abs(a - b) < 1e-6 * abs(b)
 

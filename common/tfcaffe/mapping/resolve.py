@@ -16,6 +16,7 @@ from tfcaffe.mapping.flow import follow
 from tfcaffe.mapping.hints import Hints
 from tfcaffe.mapping.layouts import LayoutError
 from tfcaffe.mapping.mapping_file import Ignored, MappingFile, Rule
+from tfcaffe.mapping.model_says import other_epsilon, other_order
 from tfcaffe.mapping.orders import colours
 from tfcaffe.mapping.pairs import (
     NEAREST,
@@ -25,8 +26,6 @@ from tfcaffe.mapping.pairs import (
     Problem,
     blobs_of,
     names_of,
-    other_epsilon,
-    other_order,
     pair_of,
     sizes_of,
 )
