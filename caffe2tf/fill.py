@@ -64,6 +64,7 @@ def fill(
     binding = bind(sides.plan, load_weights(weights))
     resolved = sides.resolved()
     resolved.check()
+    resolved.check_sizes()
     notes = [*sides.notes, *binding.notes]
     with replacing_all(files, overwrite) as temporary:
         remaining = iter(temporary)
@@ -89,5 +90,5 @@ def _whole(resolved: Resolved, items: Items, like: Variables | None) -> Items:
     """With the variables that are left out because they have to be one number."""
     yield from items
     if like is not None:
-        for name, value in resolved.zeros.items():
-            yield name, np.full(like.entries[name].shape, value, np.float32)
+        for name, said in resolved.zeros.items():
+            yield name, np.full(like.entries[name].shape, said.must_be, np.float32)

@@ -75,6 +75,7 @@ def to_variables(
     Raises:
         MappingError: a blob for which there is no variable is not the constant that it must be.
     """
+    resolved.check_sizes()
     values: tuple[int, Mapping[str, Floats]] = (-1, {})
     halves: dict[str, dict[int, Floats]] = {}
     done, total = 0, _numbers(pair.blob.param for pair in resolved.pairs)
@@ -106,8 +107,9 @@ def check_variables(resolved: Resolved, variables: Mapping[str, Variable]) -> No
     """Raises:
     MappingError: a variable that is left out, and has to be one number for that, is not.
     """
-    for name, value in resolved.zeros.items():
-        _check_equal(variables[name].floats(), value, f"the variable {name}", "must_be")
+    for name, said in resolved.zeros.items():
+        what = f"{said.place}: the variable {name}"
+        _check_equal(variables[name].floats(), said.must_be or 0.0, what, "must_be")
 
 
 def check_blobs(resolved: Resolved, binding: Binding) -> None:

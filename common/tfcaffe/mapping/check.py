@@ -96,7 +96,8 @@ class Check:
         """The variables' own shapes, or without variables those that they have to have."""
         if self.resolved.shapes is not None:
             return [self.resolved.shapes.get(name) for name in pair.variables]
-        return [*pair.transform.variable_shapes] if pair.transform else [None] * len(pair.variables)
+        found = pair.transform.variable_shapes if pair.transform else ()
+        return [*found] or [None] * len(pair.variables)
 
     def _fits(self, pair: Pair) -> bool:
         there = self.resolved.shapes

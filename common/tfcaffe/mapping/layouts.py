@@ -86,6 +86,14 @@ def flattened(param: Param, order: Sequence[tuple[str, int]], layout: str = "") 
     if len(set(mine.split())) < len(order) or len(theirs.split()) < len(order):
         raise LayoutError("`flatten` names C, H and W (and D) once each")
     old = re.findall(r"\w+", inputs)
+    if sorted(old) == ["c", "w"] and "h" in mine.split():  # a Flatten made one of H and W
+        if known["c"] != said.get("c", known["c"]):
+            raise LayoutError(f"`flatten`: the layer's input has {known['c']} channels")
+        if len(said) == len(order):
+            old = ["c"]
+        elif "h w" in mine:
+            mine, theirs = mine.replace("h w", "w"), theirs.replace("h w", "w")
+            said = {}
     if len(old) > 1 and sorted(old) != sorted(mine.split()):
         raise LayoutError(f"`flatten`: the layer's input has the axes {', '.join(old).upper()}")
     if len(old) > 1 and any(known.get(axis, size) != size for axis, size in said.items()):
@@ -162,8 +170,14 @@ def _with_ones(param: Param, shape: Shape) -> Iterator[str]:
     axes = iter([group[0] for group in long if group])
     text = " ".join("1" if size == 1 else next(axes) for size in shape)
     kept = re.sub(r"[a-z]\w*", lambda axis: axis[0] if sizes[axis[0]] > 1 else "1", caffe)
-    pattern = f"{text} -> {re.sub(r'[()]', '', kept)}"
+    kept = re.sub(r"\(([^()]*)\)", lambda group: _long(group.group(1)), kept)
+    pattern = f"{text} -> {kept}"
     yield f'rearrange: "{pattern.replace("a0", "c")}"'
+
+
+def _long(group: str) -> str:
+    """Of a group's axes the one that is longer than 1."""
+    return next((axis for axis in group.split() if axis != "1"), "1")
 
 
 def axis_of(transform: Transform, letter: str) -> str:

@@ -17,10 +17,13 @@ from tfcaffe.mapping.fields import (
     text_at,
     text_of,
 )
+from tfcaffe.mapping.requirements import Requirement, requirements
 from tfcaffe.mapping.template import Rows, Template, key_template, rows
 from tfcaffe.mapping.values import Value, epsilon_at, value_of
 
-_TOP = ("mapping", "net", "extends", "channels", "tables", "epsilon", "layers", "ignore")
+_TOP = (
+    *("mapping", "net", "extends", "requires", "channels", "tables", "epsilon", "layers", "ignore"),
+)
 _ORDERS = ("bgr", "rgb")
 _DEEPEST = 8  # files that extend each other
 
@@ -54,6 +57,7 @@ class MappingFile:
     Args:
         flips: whether the channels of the net's input are in another order in TensorFlow.
         epsilon: TensorFlow's, for every BatchNorm; None is the prototxt's.
+        requires: what is asked of the prototxt.
     """
 
     path: Path
@@ -63,6 +67,7 @@ class MappingFile:
     rules: tuple[Rule, ...]
     variables: tuple[Ignored, ...]
     blobs: tuple[Ignored, ...]
+    requires: tuple[Requirement, ...] = ()
 
 
 Tables = Mapping[str, Rows]
@@ -104,17 +109,20 @@ def _load(path: Path, text: str, above: tuple[Path, ...]) -> tuple[MappingFile, 
         rules=tuple(_rules(root, tables)),
         variables=tuple(_ignored(root, "variables")),
         blobs=tuple(_ignored(root, "blobs")),
+        requires=tuple(requirements(root, tables)),
     )
     if base is None:
         if root.get("layers") is None:
             raise wrong(root.place, "there is no `layers`: nothing is mapped")
         return mine, tables
     keys = {rule.key.text for rule in mine.rules}
+    asked = {requirement.key.text for requirement in mine.requires}
     whole = replace(
         mine,
         rules=(*(rule for rule in base.rules if rule.key.text not in keys), *mine.rules),
         variables=(*base.variables, *mine.variables),
         blobs=(*base.blobs, *mine.blobs),
+        requires=(*(r for r in base.requires if r.key.text not in asked), *mine.requires),
     )
     return whole, tables
 

@@ -5,17 +5,15 @@ A mapping lays a layer's own blobs; what the TensorFlow code does between layers
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from tfcaffe.infer import PlannedLayer
-from tfcaffe.layout import Layout, Pattern
+from tfcaffe.mapping.flow import follow
 from tfcaffe.mapping.mapping_file import MappingFile
 from tfcaffe.mapping.pairs import Problem
 from tfcaffe.plan import Plan
 
 _COLOURS, _SHOWN = 3, 3
-_FREE = 2  # stands for a size that is not 1
 _SIZES_ONLY = ("Silence", "PriorBox", "Crop")  # what they read of an image are its sizes
 
 
@@ -46,41 +44,11 @@ def _turned(entry: PlannedLayer) -> bool:
 
 
 def notes(plan: Plan) -> tuple[str, ...]:
-    """Of layers that read, and outputs that are, what TensorFlow's code has in its own order."""
-    mapped = _with_blobs_below(plan)
-    found = [
-        f"{entry.layer.name} ({entry.layer.type}) reads"
-        for i, entry in enumerate(plan.layers)
-        if i in mapped and any(map(_moved, entry.have, entry.bottoms))
-    ]
-    for name, ref in plan.net.outputs:
-        top = plan.layers[ref.layer].tops[ref.top]
-        if len(top.shape) > 3 and _moved(top, Layout.natural(top.shape)):
-            found.append(f"the output {name} is")
+    """Of pictures that go out in an order that TensorFlow's code may not have."""
+    pictures = follow(plan).pictures
     return tuple(
-        f"{what} numbers that were flattened or reshaped: Caffe counts them C, H, W, and "
-        "TensorFlow H, W, C unless your code transposes. The mapping takes it that it does; "
+        f"the output {name} is numbers that were flattened or reshaped: Caffe counts them C, H, W, "
+        "and TensorFlow H, W, C unless your code transposes. The mapping takes it that it does; "
         "`mapping check --run` tells"
-        for what in found[:_SHOWN]
+        for name in [name for name, ref in plan.net.outputs if ref in pictures][:_SHOWN]
     )
-
-
-def _moved(have: Layout, wanted: Layout) -> bool:
-    return _moves(have) != _moves(wanted)
-
-
-def _moves(layout: Layout) -> object:
-    """How the numbers lie; axes of size 1 do not count."""
-    text = layout.pattern().text
-    names = re.findall(r"\w+", text.split("->")[1])
-    sizes = {n: size or _FREE for n, size in zip(names, layout.factors, strict=True)}
-    return Pattern(text, sizes).moves
-
-
-def _with_blobs_below(plan: Plan) -> set[int]:
-    """Layers that have blobs, or are read by some that have."""
-    found: set[int] = set()
-    for i in reversed(range(len(plan.layers))):
-        if i in found or plan.layers[i].params:
-            found |= {i, *(ref.layer for ref in plan.net.sources[i])}
-    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
@@ -12,10 +13,11 @@ from tfcaffe.layout import Shape
 from tfcaffe.mapping import layouts
 from tfcaffe.mapping import transform as transforms
 from tfcaffe.mapping.document import Place
+from tfcaffe.mapping.flow import Flow
 from tfcaffe.mapping.layouts import LayoutError
 from tfcaffe.mapping.mapping_file import MappingFile
 from tfcaffe.mapping.template import Values
-from tfcaffe.mapping.transform import Transform
+from tfcaffe.mapping.transform import Move, Transform
 from tfcaffe.mapping.values import Value
 from tfcaffe.plan import Plan
 
@@ -118,22 +120,24 @@ def pair_of(
     names: tuple[str, ...],
     minus: str,
     shapes: Mapping[str, Shape] | None,
+    flow: Flow,
 ) -> Pair:
     if value.constant is not None:
         return Pair(blob, value)
-    transform = _transform(mapping, plan, blob, value, len(names))
+    transform = _transform(mapping, plan, blob, value, len(names), flow)
     if shapes is not None:
         transform = _fitted(blob, value, transform, names, shapes)
         if minus and shapes.get(minus, blob.param.shape) != blob.param.shape:
             raise LayoutError(f"{minus} is {sizes_of(shapes[minus])}, so it cannot be subtracted")
-    elif transform.along is not None and not transform.parts:
-        raise LayoutError(f"{len(names)} variables of unknown sizes do not share it evenly")
     return Pair(blob, value, names, minus, transform)
 
 
-def _transform(mapping: MappingFile, plan: Plan, blob: Blob, value: Value, count: int) -> Transform:
+def _transform(
+    mapping: MappingFile, plan: Plan, blob: Blob, value: Value, count: int, flow: Flow
+) -> Transform:
     """What the family says, with what the mapping adds."""
-    param, entry = blob.param, plan.layers[blob.layer]
+    entry = plan.layers[blob.layer]
+    param, moves = _followed(blob, value, flow)
     if value.rearrange:
         found = layouts.rearranged(param, value.rearrange)
     elif value.flatten:
@@ -151,12 +155,48 @@ def _transform(mapping: MappingFile, plan: Plan, blob: Blob, value: Value, count
             "`channels` turns round the inputs of a kernel that reads colours"
         )
     found = replace(found, flips=tuple(flips), delta=_delta(mapping, value, entry, blob))
+    found = replace(found, moves=moves)
     if count > 1:
         at = layouts.dimension(found, layouts.axis_of(found, value.along))
-        size, rest = divmod(found.joined[at], count)
-        parts = () if rest else (size,) * count
+        equal = _groups(entry) == count and not found.joined[at] % count
+        parts = (found.joined[at] // count,) * count if equal else ()
         found = replace(found, along=at, parts=parts)
     return _recurrent(value, blob, entry, found)
+
+
+def _followed(blob: Blob, value: Value, flow: Flow) -> tuple[Param, tuple[Move, ...]]:
+    """The blob, and what moves in it, where the net flattens or reshapes.
+
+    Raises:
+        LayoutError: nobody can tell, and the mapping does not say.
+    """
+    order = flow.blobs.get((blob.layer, blob.index))
+    if order is None or value.rearrange:  # which says all of it
+        return blob.param, ()
+    if value.flatten:
+        return blob.param, order.outputs
+    if order.known:
+        return order.param, (*order.inputs, *order.outputs)
+    fc = blob.type == "InnerProduct"
+    raise LayoutError(
+        "its numbers were flattened, reshaped or joined, and Caffe counts them in another order "
+        "than TensorFlow does unless your code transposes; say how the variable lies by "
+        + ("`flatten: [H=…, W=…, C=…]` or " if fc else "")
+        + f'`rearrange: "{_plain(blob.param)}"`, if that is it, and let `mapping check --run` tell'
+    )
+
+
+def _plain(param: Param) -> str:
+    """Caffe's order as a pattern, but for the kernel's axes."""
+    text = layouts.default(param).pattern.text
+    inputs = transforms.inputs_of(text)
+    return re.sub(r"\([^()]*\)", "i", text) if inputs else text
+
+
+def _groups(entry: PlannedLayer) -> int:
+    """In how many equal parts a layer's outputs are made."""
+    options = entry.family.options(entry.layer) if entry.family.field else None
+    return int(getattr(options, "group", 1))
 
 
 def _recurrent(value: Value, blob: Blob, entry: PlannedLayer, found: Transform) -> Transform:
@@ -241,47 +281,28 @@ def _instead(ways: Sequence[str], shape: Shape, wanted: Shape, shapes: Mapping[s
 
 def _delta(mapping: MappingFile, value: Value, entry: PlannedLayer, blob: Blob) -> float:
     """TensorFlow's epsilon minus Caffe's, for a variance."""
-    if not _is_variance(blob):
+    if not is_variance(blob):
         if value.epsilon is not None:
             raise LayoutError("`epsilon` is for the variance of a BatchNorm")
         return 0.0
-    caffe = _caffe_epsilon(entry)
-    said = _said_epsilon(mapping, value)
-    return 0.0 if said is None or _same(said, caffe) else said - caffe
+    caffe = caffe_epsilon(entry)
+    said = said_epsilon(mapping, value)
+    return 0.0 if said is None or same_epsilon(said, caffe) else said - caffe
 
 
-def other_epsilon(
-    mapping: MappingFile, plan: Plan, pair: Pair, epsilons: Mapping[str, float]
-) -> Problem | None:
-    """What is wrong if the model of the variables has another epsilon than is assumed."""
-    if not (_is_variance(pair.blob) and pair.variables):
-        return None
-    model = epsilons.get(pair.variables[0].rpartition("/")[0].rpartition("/")[2])
-    said = _said_epsilon(mapping, pair.value)
-    assumed = _caffe_epsilon(plan.layers[pair.blob.layer]) if said is None else said
-    if model is None or _same(model, assumed):
-        return None
-    whose = "the prototxt's" if said is None else "the mapping's"
-    return Problem(
-        f"{pair.blob}: the model's epsilon is {model:g}, {whose} {assumed:g}; write "
-        f"`epsilon: {model:g}` (for all at the top of the file, or for this variance)",
-        pair.value.place,
-    )
-
-
-def _is_variance(blob: Blob) -> bool:
+def is_variance(blob: Blob) -> bool:
     return blob.type == "BatchNorm" and blob.role == "variance"
 
 
-def _said_epsilon(mapping: MappingFile, value: Value) -> float | None:
+def said_epsilon(mapping: MappingFile, value: Value) -> float | None:
     return value.epsilon if value.epsilon is not None else mapping.epsilon
 
 
-def _caffe_epsilon(entry: PlannedLayer) -> float:
+def caffe_epsilon(entry: PlannedLayer) -> float:
     return float(entry.family.options(entry.layer).eps)
 
 
-def _same(a: float, b: float) -> bool:
+def same_epsilon(a: float, b: float) -> bool:
     """Whether two epsilons are one number, which a prototxt holds as a float32."""
     return abs(a - b) < 1e-6 * abs(b)
 

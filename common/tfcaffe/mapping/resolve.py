@@ -11,9 +11,12 @@ from itertools import islice
 
 from tfcaffe.errors import MappingError
 from tfcaffe.layout import Shape
+from tfcaffe.mapping.conditions import unmet
+from tfcaffe.mapping.flow import follow
 from tfcaffe.mapping.hints import Hints
 from tfcaffe.mapping.layouts import LayoutError
 from tfcaffe.mapping.mapping_file import Ignored, MappingFile, Rule
+from tfcaffe.mapping.model_says import other_epsilon, other_order
 from tfcaffe.mapping.orders import colours
 from tfcaffe.mapping.pairs import (
     NEAREST,
@@ -23,13 +26,13 @@ from tfcaffe.mapping.pairs import (
     Problem,
     blobs_of,
     names_of,
-    other_epsilon,
     pair_of,
     sizes_of,
 )
 from tfcaffe.mapping.template import Values
 from tfcaffe.mapping.values import Value
 from tfcaffe.plan import Plan
+from tfcaffe.variables.keras_config import Ordering
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Resolved:
     lone_variables: tuple[str, ...]
     left_blobs: tuple[Blob, ...]
     left_variables: tuple[str, ...]
-    zeros: Mapping[str, float]
+    zeros: Mapping[str, Ignored]
 
     @property
     def fits(self) -> bool:
@@ -69,6 +72,19 @@ class Resolved:
         if self.problems:
             listed = "\n".join(f"  {problem}" for problem in self.problems)
             raise MappingError(f"{self.mapping.path}: does not fit {self.plan.net.path}:\n{listed}")
+
+    def check_sizes(self) -> None:
+        """Raises:
+        MappingError: variables are joined whose sizes nobody tells, so that none can be written.
+        """
+        for pair in self.pairs:
+            transform = pair.transform
+            if transform and transform.along is not None and not transform.parts:
+                raise MappingError(
+                    f"{pair.value.place}: {pair.blob}: how large each of "
+                    f"{', '.join(pair.variables)} is, nobody tells; give --like FILE, a file that "
+                    "has these variables"
+                )
 
     def check_filled(self) -> None:
         """Raises:
@@ -93,6 +109,7 @@ def resolve(
     *,
     apart: Collection[str] = frozenset(),
     epsilons: Mapping[str, float] | None = None,
+    ordering: Ordering | None = None,
     partial: bool = False,
 ) -> Resolved:
     """Hold a mapping against a net and, where they are known, variables.
@@ -101,6 +118,7 @@ def resolve(
         shapes: of every variable by name; None where the mapping alone says which there are.
         apart: variables that belong to training only (slots, counters), which may stay unnamed.
         epsilons: those that the model of the variables says, by layer name.
+        ordering: how it departs from TensorFlow's usual order.
         partial: whether blobs may be left out (`--base` has them).
 
     Raises:
@@ -113,6 +131,7 @@ def resolve(
     named: set[Blob] = set()
     mentioned: dict[str, tuple[Blob, Value]] = {}
     parts: dict[str, dict[str, tuple[Blob, Value]]] = {}
+    flow = follow(plan)
     for blob, value, values in _matched(mapping, blobs, problems):
         named.add(blob)
         names, minus = names_of(value, values)
@@ -123,14 +142,15 @@ def resolve(
                 problems.append(Problem(f"{variable} stands for {text}", value.place))
             mentioned[variable] = blob, value
         try:
-            pairs.append(pair_of(mapping, plan, blob, value, names, minus, shapes))
+            pairs.append(pair_of(mapping, plan, blob, value, names, minus, shapes, flow))
             for variable in names if value.part else ():
                 parts.setdefault(variable, {})[value.part] = blob, value
         except LayoutError as error:
             unfit.append(Pair(blob, value, names, minus))
             problems.append(Problem(f"{blob} {sizes_of(blob.param.shape)}: {error}", value.place))
-    problems += colours(mapping, plan)
+    problems += [*unmet(mapping, plan), *colours(mapping, plan)]
     problems += [p for pair in pairs if (p := other_epsilon(mapping, plan, pair, epsilons or {}))]
+    problems += [p for pair in pairs if (p := other_order(pair, ordering or Ordering()))]
     problems += [
         _lone_part(name, *found)
         for name, both in parts.items()
@@ -154,7 +174,7 @@ def resolve(
     problems += [hints.lone_blob(blob) for blob in lone if not partial]
     problems += map(hints.lone_variable, lone_variables)
     problems += _scope(mentioned, shapes or ())
-    zeros = {name: i.must_be for name, i in left.items() if i.must_be is not None}
+    zeros = {name: i for name, i in left.items() if i.must_be is not None}
     return Resolved(
         mapping,
         plan,

@@ -210,12 +210,18 @@ def _weights(
 def _nodes(resolved: Resolved, model: Model) -> Iterator[tuple[int, Place]]:
     """The model's node of each mapped layer: the one whose variables it gets.
 
-    What Caffe has no blob for is folded into a later layer: before that the two sides differ.
+    What Caffe has no blob for is folded into a later layer: before that the two sides differ. So
+    they do where the numbers that a layer makes lie in another order.
     """
     folded = {_node(pair.minus, model) for pair in resolved.pairs if pair.minus}
+    moved = {
+        pair.blob.layer
+        for pair in resolved.pairs
+        if pair.transform and any(move.what != "inputs" for move in pair.transform.moves)
+    }
     for pair in resolved.pairs:
         place = _node(pair.variables[0], model) if pair.variables else None
-        if place is not None and place not in folded:
+        if place is not None and place not in folded and pair.blob.layer not in moved:
             yield pair.blob.layer, place
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack
@@ -52,6 +52,7 @@ class Sides:
             shapes,
             apart=apart,
             epsilons=self.variables.epsilons,
+            ordering=self.variables.ordering,
             partial=partial,
         )
 
@@ -134,7 +135,11 @@ def read_variables(path: AnyPath, **options: Unpack[SideOptions]) -> Variables:
     Raises:
         ConversionError: the file is missing or damaged, or has no such variables.
     """
-    found = open_variables(path, options.get("like"))
+    like = options.get("like")
+    found = open_variables(path, like)
+    if like is not None and Path(like) not in found.files:
+        idle = f"--like {like} is idle: {path} is {found.kind}, which names its variables itself"
+        found = replace(found, notes=(*found.notes, idle))
     if options.get("ema"):
         found = with_averages(found)
     if options.get("prefix"):

@@ -35,6 +35,20 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Move:
+    """Numbers along one of the blob's axes that lie in another order in the variable.
+
+    Args:
+        places: for each of the variable's its place in the blob.
+        what: "inputs" or "outputs" of a kernel, or "numbers" of what is flat.
+    """
+
+    axis: int
+    places: tuple[int, ...]
+    what: str
+
+
+@dataclass(frozen=True)
 class Transform:
     """From variables to one blob, and back.
 
@@ -49,6 +63,7 @@ class Transform:
             are in the same order.
         delta: what is added on the way to Caffe (a difference of epsilons, a forget gate's bias).
         among: first and end of the rows that it is added to; None for all.
+        moves: what moves along the blob's axes beyond the pattern.
     """
 
     pattern: Pattern
@@ -60,6 +75,7 @@ class Transform:
     gates: tuple[int, ...] = ()
     delta: float = 0.0
     among: tuple[int, int] | None = None
+    moves: tuple[Move, ...] = ()
 
     @property
     def joined(self) -> Shape:
@@ -90,7 +106,10 @@ class Transform:
             blob = Pattern(f"{split} -> {caffe}", self.pattern.sizes).to_caffe(whole)
         else:
             blob = self.pattern.to_caffe(whole)
-        return self._plus(_ordered(blob.reshape(self.shape), self.gates), self.delta)
+        blob = self._plus(_ordered(blob.reshape(self.shape), self.gates), self.delta)
+        for move in self.moves:
+            blob = np.take(blob, np.argsort(move.places), move.axis)
+        return blob
 
     def caffe_rows(self, variable: Floats) -> Iterator[Floats]:
         """The blob of a single variable in pieces, in C order; for transforms that only move."""
@@ -105,12 +124,14 @@ class Transform:
     def only_moves(self) -> bool:
         """Whether it takes one variable as it is, and adds nothing."""
         plain = self.along is None and self.part is None and not self.gates
-        return plain and not self.flips and not self.delta
+        return plain and not self.flips and not self.delta and not self.moves
 
     def to_tf(self, blob: Floats) -> list[Floats]:
         """The variables; of one that holds another blob's numbers, too, its part."""
         from einops import rearrange
 
+        for move in self.moves:
+            blob = np.take(blob, move.places, move.axis)
         blob = _ordered(self._plus(blob, -self.delta), np.argsort(self.gates))
         tf, split, caffe = self._sides()
         if self.flips:
@@ -151,7 +172,7 @@ def words(transform: Transform, param: Param) -> str:
         sizes = "×".join(str(transform.pattern.sizes.get(axis, "?")) for axis in inputs)
         said.append(f"fc after {sizes} flatten")
     if transform.along is not None:
-        said.append(f"{len(transform.parts)} joined along {mine[transform.along]}")
+        said.append(f"{len(transform.parts) or 'several'} joined along {mine[transform.along]}")
     if transform.flips:
         said.append(f"{', '.join(_letter(a, kernel) for a in transform.flips)} turned round")
     if (part := transform.part) is not None:
@@ -163,6 +184,7 @@ def words(transform: Transform, param: Param) -> str:
     if transform.delta:
         what = "epsilon" if transform.among is None else "forget_bias"
         said.append(f"{transform.delta:+g} for {what}")
+    said += [f"{move.what} in TensorFlow's order" for move in transform.moves]
     return ", ".join(said) or "as it is"
 
 
@@ -174,7 +196,8 @@ def inputs_of(tf: str) -> str:
 
 def _letters(side: str, kernel: bool) -> str:
     dims: list[str] = re.findall(r"\([^()]*\)|\w+", side)
-    return "".join(_letter(str(dim), kernel) for dim in dims)
+    told = any(dim != "1" and _letter(dim, kernel) == "I" for dim in dims)
+    return "".join("1" if told and dim == "1" else _letter(dim, kernel) for dim in dims)
 
 
 def _letter(dim: str, kernel: bool) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcaffe.errors import FileFormatError, UnsupportedError, WeightsError
+from tfcaffe.variables.keras_config import Ordering
 
 Shape = tuple[int, ...]
 Array = NDArray[Any]
@@ -37,6 +38,7 @@ class Variable:
             one, `average` for a moving average's shadow, `counter` for steps and such.
         base: the variable that a slot or an average belongs to, where the file tells.
         key: where the file keeps it, if that is not `name`.
+        file: which it is in, for messages.
     """
 
     name: str
@@ -46,6 +48,11 @@ class Variable:
     role: Role = ""
     base: str = ""
     key: str = ""
+    file: str = ""
+
+    @property
+    def _place(self) -> str:
+        return f"{self.file}: " if self.file else ""
 
     def floats(self) -> NDArray[np.float32]:
         """The numbers as float32; the array itself if it is so already.
@@ -56,8 +63,8 @@ class Variable:
         """
         if self.dtype not in _FLOATS:
             raise UnsupportedError(
-                f"variable {self.name!r}: holds {self.dtype}, no floats; a quantised model's "
-                "numbers mean nothing alone: give the float model, or ignore the variable"
+                f"{self._place}variable {self.name!r}: holds {self.dtype}, no floats; a quantised "
+                "model's numbers mean nothing alone: give the float model, or ignore the variable"
             )
         array = self.read()
         try:
@@ -65,7 +72,8 @@ class Variable:
                 return np.asarray(array, np.float32)
         except FloatingPointError:
             raise WeightsError(
-                f"variable {self.name!r}: has values too large for float32, which Caffe needs"
+                f"{self._place}variable {self.name!r}: has values too large for float32, which "
+                "Caffe needs"
             ) from None
 
 
@@ -80,6 +88,7 @@ class Variables:
         notes: what was decided while reading, for people.
         files: all files that were read, to ask at the end whether they are as they were.
         epsilons: of BatchNormalizations by layer name, where the file holds the model, too.
+        ordering: how that model departs from TensorFlow's usual order.
     """
 
     path: Path
@@ -88,6 +97,7 @@ class Variables:
     notes: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     epsilons: Mapping[str, float] = field(default_factory=dict)
+    ordering: Ordering = field(default_factory=Ordering)
 
 
 def gathered(
@@ -102,7 +112,10 @@ def gathered(
     Raises:
         FileFormatError: there are none, or two of one name.
     """
-    entries = [replace(v, name=v.name.removesuffix(":0"), key=v.key or v.name) for v in found]
+    entries = [
+        replace(v, name=v.name.removesuffix(":0"), key=v.key or v.name, file=str(path))
+        for v in found
+    ]
     if not entries:
         raise FileFormatError(f"{path}: is {kind}, but holds no variables")
     twice = [name for name, count in Counter(v.name for v in entries).items() if count > 1]

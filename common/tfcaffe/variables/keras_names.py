@@ -1,8 +1,10 @@
 """Names for the variables of a Keras 3 weights file, which is keyed by structure.
 
 The names are Keras's paths as the model had them when it was built: `conv/kernel`,
-`bi/forward_lstm/lstm_cell/bias`, in a Sequential `sequential/dense/kernel`, in a functional model
-within another without that one's name. (Keras itself gives others after loading.) They come from
+`bi/forward_lstm/lstm_cell/bias`, in a Sequential `sequential/dense/kernel`, in a Sequential with an
+input of its own or a functional model within another without that one's name. (A Sequential without
+an input that is built by the model around it has that one's name in front; the file looks the same,
+and the name here is the short one. Keras itself gives others after loading.) They come from
 the file's groups, where an attribute holds the layer's name, and from the model's config, which
 tells a layer's variables; Keras is not asked, and nothing of the model is made. A layer of a class
 that is not known here, or with another number of variables, has its variables numbered:
@@ -111,7 +113,7 @@ class _Walk:
             here, whole = (*scope, name), (*models, name)
             yield from _own(group, config, here, whole)
         else:
-            here = (*scope, name) if config.get("class_name") in self.scoped else ()
+            here = (name,) if config.get("class_name") in self.scoped else ()
             whole = (*models, name)
             listed = _settings(config).get("layers")
             yield from self._layers(

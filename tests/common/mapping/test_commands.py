@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -676,3 +677,10 @@ def test_other_types_are_said(desk: Desk) -> None:
     np.savez(desk.folder / "vars.npz", **arrays | {"k/b": np.ones(4, np.int8)})
     said = desk(f"{FILL} --overwrite")
     assert said.code == 2 and "'k/b': holds int8, no floats" in said.err
+
+
+def test_a_like_that_is_not_needed(desk: Desk) -> None:
+    shutil.copy(desk.folder / "vars.npz", desk.folder / "other.npz")
+    said = desk(f"{FILL} --like other.npz")
+    assert said.code == 0
+    assert "note: --like other.npz is idle: vars.npz is a NumPy archive" in said.err

@@ -12,8 +12,10 @@ from mapped import NET, SHAPES, resolved
 from proposals import automatic, score, shipped
 from prototxts import data, layer, param
 from shipped_nets import SHIPPED
+from tf2caffe import convert
 from tf2caffe.__main__ import main
 from tfcaffe.errors import OutputError
+from tfcaffe.files import caffemodel
 from tfcaffe.mapping.check import check
 from tfcaffe.mapping.mapping_file import load_mapping, parse_mapping
 from tfcaffe.mapping.proposal.file_text import mapping_text
@@ -287,3 +289,39 @@ layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
     assert "bias: net/conv/biases" in text
     answer = resolve(load_mapping(found.path), found.proposal.plan, shapes)
     assert answer.fits, answer.problems
+
+
+FULL = """
+layer { name: "data" type: "Input" top: "data"
+  input_param { shape { dim: 2 dim: 3 dim: 7 dim: 6 } } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param { num_output: 4 kernel_size: 3 } }
+layer { name: "fc6" type: "Convolution" bottom: "conv" top: "fc6"
+  convolution_param { num_output: 8 kernel_h: 5 kernel_w: 4 } }
+"""
+FULL_SHAPES = {"conv/kernel": (3, 3, 3, 4), "conv/bias": (4,), "fc6/bias": (8,)}
+
+
+def test_a_dense_layer_that_caffe_has_as_a_full_size_convolution(tmp_path: Path) -> None:
+    net, weights, path = made(tmp_path, {**FULL_SHAPES, "fc6/kernel": (5 * 4 * 4, 8)}, FULL)
+    found = init(net, weights, path)
+    kernel = next(g for g in found.proposal.guesses if str(g.blob) == "fc6.weights")
+    assert kernel.names == ("fc6/kernel",) and not kernel.certain
+    assert 'rearrange: "(h w i) o -> o i h w"' in found.text
+    assert check(path, net, checkpoint=weights).fits
+    numbers = np.random.default_rng(1).normal(size=(5, 4, 4, 8)).astype(np.float32)
+    np.savez(weights, **{**np.load(weights), "fc6/kernel": numbers.reshape(-1, 8)})
+    convert(weights, tmp_path / "out.caffemodel", prototxt=net, mapping=path)
+    written = caffemodel.read(tmp_path / "out.caffemodel").layers["fc6"]
+    assert np.array_equal(np.asarray(written.blobs[0]), numbers.transpose(3, 2, 0, 1))
+
+
+def test_a_full_size_convolution_that_caffe_has_as_a_fully_connected_layer(tmp_path: Path) -> None:
+    dense = FULL.replace('"fc6" type: "Convolution"', '"fc6" type: "InnerProduct"').replace(
+        "convolution_param { num_output: 8 kernel_h: 5 kernel_w: 4 }",
+        "inner_product_param { num_output: 8 }",
+    )
+    net, weights, path = made(tmp_path, {**FULL_SHAPES, "fc6/kernel": (5, 4, 4, 8)}, dense)
+    found = init(net, weights, path)
+    assert found.complete and "layout: HWIO" in found.text
+    assert check(path, net, checkpoint=weights).fits

@@ -13,6 +13,7 @@ import pytest
 from tfcaffe.errors import FileFormatError, UsageError
 from tfcaffe.variables.base import Variables
 from tfcaffe.variables.files import open_variables
+from tfcaffe.variables.keras_config import Ordering
 
 
 def many_kinds() -> Any:
@@ -46,6 +47,19 @@ def sequential() -> Any:
     return keras.Sequential([keras.Input((6, 5, 2)), *kinds], name="plain")
 
 
+def chains_in_chains() -> Any:
+    """Sequentials with inputs of their own within others: each is a scope alone."""
+    import keras
+
+    def chain(name: str, *kinds: Any) -> Any:
+        return keras.Sequential([keras.Input((6,)), *kinds], name=name)
+
+    def fc(name: str) -> Any:
+        return keras.layers.Dense(6, name=name)
+
+    return chain("outer", chain("mid", chain("inner", fc("x")), fc("w")), fc("y"))
+
+
 def eleven_layers() -> Any:
     import keras
 
@@ -69,6 +83,7 @@ def same_names() -> Any:
 MODELS: dict[str, Callable[[], Any]] = {
     "many kinds": many_kinds,
     "sequential": sequential,
+    "chains in chains": chains_in_chains,
     "order": eleven_layers,
 }
 
@@ -242,8 +257,22 @@ def test_keras_1_under_theano(tmp_path: Path, rng: np.random.Generator) -> None:
     found = open_variables(path)
     assert list(found.entries) == ["convolution2d_1/W", "convolution2d_1/b", "dense_1/param_0"]
     np.testing.assert_array_equal(found.entries["convolution2d_1/W"].read(), kernel)
+    assert found.ordering == Ordering(flat=True, kernels=True, turned=True)
     assert any("reverse: [H, W]" in note for note in found.notes)
     assert any("layout: OIHW" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("suffix", ["m.keras", "m.h5"])
+def test_a_model_of_channels_first(tmp_path: Path, suffix: str) -> None:
+    """A Flatten that knows of it goes over H, W, C as usual."""
+    import keras
+
+    for about, flat in (("channels_first", False), ("channels_last", True)):
+        inputs = keras.Input((3, 6, 5))
+        x = keras.layers.MaxPooling2D(data_format="channels_first")(inputs)
+        x = keras.layers.Flatten(data_format=about)(x)
+        keras.Model(inputs, keras.layers.Dense(2)(x)).save(tmp_path / suffix)
+        assert open_variables(tmp_path / suffix).ordering == Ordering(flat)
 
 
 def test_names_of_keras_2(tmp_path: Path) -> None:

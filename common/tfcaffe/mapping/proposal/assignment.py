@@ -10,13 +10,20 @@ from functools import cached_property
 import numpy as np
 
 from tfcaffe.mapping.proposal.fits import Fit, Fits
-from tfcaffe.mapping.proposal.likeness import Name, common_prefix, keras_name, similarity
+from tfcaffe.mapping.proposal.likeness import (
+    Name,
+    common_prefix,
+    counters,
+    keras_name,
+    similarity,
+)
 from tfcaffe.mapping.proposal.scopes import Scope
 from tfcaffe.mapping.proposal.units import CaffeUnit
 from tfcaffe.variables.base import natural
 
 _NEVER = 1e6
 _NAME, _RANK, _LEFT = 1.0, 0.3, 0.2  # what unlike names, a rank off, a variable left over cost
+_SAME = 2.0  # how alike the same name is; all else is 1 at most
 _FARTHEST = 6  # ranks; beyond that, farther is not worse
 _LEARNED = 0.7
 _ROUNDS = 2  # of learning which words go together
@@ -50,6 +57,7 @@ class Field:
         self.units, self.scopes = units, scopes
         prefix = common_prefix([scope.name.text + "/" for scope in scopes])
         self.names = [keras_name(scope.name.text.removeprefix(prefix)) for scope in scopes]
+        self.counters = counters(self.names)
         self.fits: dict[tuple[int, int], Fit] = {}
         for i, unit in enumerate(units):
             for j, scope in enumerate(scopes):
@@ -63,6 +71,12 @@ class Field:
             self.units_of[j].append(i)
 
     @cached_property
+    def is_sorted(self) -> bool:
+        """Whether the file has its scopes by name, so that their order tells nothing more."""
+        texts = [scope.name.text for scope in self.scopes]
+        return texts == sorted(texts)
+
+    @cached_property
     def order(self) -> dict[int, int]:
         """The place of each scope in the order that agrees best with the net's.
 
@@ -72,8 +86,7 @@ class Field:
         texts = [scope.name.text for scope in self.scopes]
         as_is = list(range(len(texts)))
         by_name = sorted(as_is, key=lambda j: natural(texts[j]))
-        is_sorted = texts == sorted(texts)
-        best = by_name if is_sorted else max((as_is, by_name), key=self._agreement)
+        best = by_name if self.is_sorted else max((as_is, by_name), key=self._agreement)
         return {j: place for place, j in enumerate(best)}
 
     @cached_property
@@ -87,11 +100,17 @@ class Field:
             for (i, j), fit in self.fits.items()
         }
 
+    def counted(self, j: int, k: int) -> bool:
+        """Whether the last number is all that tells two scopes apart."""
+        mine, theirs = self.names[j], self.names[k]
+        alike = mine.skeleton == theirs.skeleton and mine.indexes[:-1] == theirs.indexes[:-1]
+        return alike or self.counters[j] == self.counters[k]
+
     def like(self, i: int, j: int) -> float:
         """How alike two names are; twice 1 for the same one."""
         mine, theirs = self.units[i].name, self.names[j]
         if mine.small == theirs.small:
-            return 2.0
+            return _SAME
         return similarity(mine, theirs)
 
     def assigned(self) -> list[Assigned]:
@@ -102,6 +121,7 @@ class Field:
         pairs = self._solved(self.costs)
         for _ in range(_ROUNDS):
             pairs = self._solved(self._learned(pairs))
+        pairs = self._counted(pairs)
         return [
             Assigned(i, j, self.units[i], self.scopes[j], self.fits[i, j], min(1, self.like(i, j)))
             for i, j in sorted(pairs)
@@ -116,6 +136,27 @@ class Field:
         rows, columns = linear_sum_assignment(matrix)
         pairs = zip(rows.tolist(), columns.tolist(), strict=True)
         return [pair for pair in pairs if pair in costs]
+
+    def _counted(self, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """The pairs, with counters in the net's order where shapes would allow any.
+
+        A counter counts in the order in which layers were made, but from anywhere: `conv2d_2` need
+        not be `conv2`. Only where each name has its equal, that says more than the order does.
+        """
+        groups: dict[object, list[tuple[int, int]]] = defaultdict(list)
+        for i, j in pairs:
+            fit = self.fits[i, j]
+            left = tuple(blob.role for blob in fit.missing), len(fit.extra)
+            groups[tuple(self.scopes_of[i]), self.counters[j], left].append((i, j))
+        found = []
+        for members in groups.values():
+            if any(self.like(i, j) < _SAME for i, j in members):
+                units, scopes = zip(*members, strict=True)
+                members = list(
+                    zip(sorted(units), sorted(scopes, key=self.order.__getitem__), strict=True)
+                )
+            found += members
+        return found
 
     def _learned(self, pairs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], float]:
         """The costs, less what the pairs of a first assignment say about each pair."""

@@ -1,8 +1,10 @@
 """When a guess is certain. What is not proven by names or shapes is a guess, however likely.
 
-A pair is certain in three cases: the names are the same; nothing else has these shapes; or names
+A pair is certain in three cases: nothing else has these shapes; the names are the same; or names
 number a family of pairs alike on both sides, and every other pair that the shapes would allow
-contradicts that. All else is uncertain, also where it is the best there is.
+contradicts that. Names and numbers prove nothing where the order contradicts them, nor equal
+numbers where one side may count from elsewhere: `conv2d_2` is often the third. All else is
+uncertain, also where it is the best there is.
 """
 
 from __future__ import annotations
@@ -16,7 +18,6 @@ from tfcaffe.mapping.proposal.assignment import Assigned, Field
 from tfcaffe.mapping.proposal.likeness import Index
 from tfcaffe.plan import Plan
 
-SAME_NAME = "the same name"
 _LEAST = 3  # pairs that make a family
 _CLASSES = 5  # of shapes: by chance one of 120 orders is the net's
 _ALIKE = 0.3  # names, where shapes alone say it but something is left over
@@ -38,7 +39,7 @@ class _Family:
 
     Args:
         natural: each number of the one name goes with one of the other, a fixed step apart.
-        steps: those steps, and whether the numbers are written alike.
+        same: the numbers are written alike.
         rising: both sides count up in the net's order, over enough different shapes.
     """
 
@@ -52,19 +53,33 @@ def verdicts(field: Field, pairs: Sequence[Assigned], plan: Plan) -> dict[Assign
     """How sure each pair is."""
     families = _families(field, pairs)
     by_unit, by_scope = {p.i: p for p in pairs}, {p.j: p for p in pairs}
-    complete = len(pairs) == len(field.units) == len(field.scopes)
-    same = _same_names(field, pairs)
+    whole = len(pairs) in (len(field.units), len(field.scopes))  # one side has its partners
+    same, broken = _same_names(field, pairs)
     above = _ancestors(plan)
 
     def series(a: Assigned, b: Assigned) -> bool:
         first, last = sorted((a.unit.at, b.unit.at))
         return bool(above[last] >> first & 1)
 
+    def crossed(pair: Assigned, other: Assigned) -> bool:
+        """Whether the net has the two in one order, and the file in the other."""
+        return (pair.i < other.i) != (field.order[pair.j] < field.order[other.j])
+
+    def free(pair: Assigned, other: Assigned, *, told: bool = True) -> bool:
+        """Whether the graph lets a counter take the two in any order.
+
+        Args:
+            told: whether more than counting says which is which.
+        """
+        return not (told and not field.counted(pair.j, other.j)) and not series(pair, other)
+
     def apart(pair: Assigned, other: Assigned) -> bool:
         """Whether the names rule out that the two pairs change partners."""
         mine, theirs = families[pair], families[other]
+        if crossed(pair, other) and (mine is theirs or not field.is_sorted):
+            return False
         if mine is theirs:
-            return (mine.natural or mine.rising) and (mine.same or series(pair, other))
+            return (mine.natural or mine.rising) and not free(pair, other, told=mine.same)
         return (
             mine.natural
             and theirs.natural
@@ -72,13 +87,26 @@ def verdicts(field: Field, pairs: Sequence[Assigned], plan: Plan) -> dict[Assign
             and _anchored(field, theirs, mine)
         )
 
+    def named(pair: Assigned, scopes: Sequence[int], units: Sequence[int]) -> bool:
+        """Whether its name says which it is, and not only a number that counts from somewhere."""
+        if pair not in same or pair.unit.name.words in broken:
+            return False
+        words, theirs = pair.unit.name.words, field.names[pair.j].words
+        kin = [by_scope.get(j) for j in scopes if field.names[j].words == theirs]
+        kin += [by_unit.get(i) for i in units if field.units[i].name.words == words]
+        if not all(other in same for other in kin):
+            return False
+        others = [by_scope.get(j) for j in scopes] + [by_unit.get(i) for i in units]
+        return not any(crossed(pair, o) or free(pair, o) for o in others if o is not None)
+
     def judged(pair: Assigned) -> Verdict:
         scopes = [j for j in field.scopes_of[pair.i] if j != pair.j]
         units = [i for i in field.units_of[pair.j] if i != pair.i]
-        if pair in same:
-            return Verdict(True, SAME_NAME)
+        if named(pair, scopes, units):
+            return Verdict(True, "the same name")
         if not scopes and not units:
-            if complete or pair.like > _ALIKE:
+            family = families[pair]
+            if whole or pair in same or ((family.natural or family.rising) and pair.like > _ALIKE):
                 return Verdict(True, "nothing else has these shapes")
             return Verdict(False, "only its shapes say so, and other things are left over")
         others = [by_scope.get(j) for j in scopes] + [by_unit.get(i) for i in units]
@@ -96,24 +124,40 @@ def _why(field: Field, pair: Assigned, others: Sequence[Assigned | None]) -> str
     if None in others:
         return "by name and order; something of these shapes is left over"
     cost = field.costs[pair.i, pair.j]
-    better = any(field.costs[pair.i, j] < cost for j in field.scopes_of[pair.i])
-    return "by exclusion: others need what is more like it" if better else "by name and order"
+    better = [j for j in field.scopes_of[pair.i] if field.costs[pair.i, j] < cost]
+    if not better:
+        return "by name and order"
+    if any(field.counted(pair.j, j) for j in better):
+        return "by order, as a counter may begin anywhere"
+    return "by exclusion: others need what is more like it"
 
 
-def _same_names(field: Field, pairs: Sequence[Assigned]) -> set[Assigned]:
-    """Pairs of one name (the scope's last component counts, too) that nobody else has."""
+def _same_names(
+    field: Field, pairs: Sequence[Assigned]
+) -> tuple[set[Assigned], set[tuple[str, ...]]]:
+    """Pairs of one name (the scope's last component counts, too) that nobody else has.
+
+    With the words of names that are on both sides and are no pair: there, a name says little.
+    """
+    by_place = {(pair.i, pair.j): pair for pair in pairs}
     found: set[Assigned] = set()
-    mine = Counter(unit.name.small for unit in field.units)
+    broken: set[tuple[str, ...]] = set()
+    units = _alone([unit.name.small for unit in field.units])
     for theirs in ([n.small for n in field.names], [n.last for n in field.names]):
-        count = Counter(theirs)
-        found |= {
-            pair
-            for pair in pairs
-            if pair.unit.name.small == theirs[pair.j]
-            and count[theirs[pair.j]] == 1
-            and mine[pair.unit.name.small] == 1
-        }
-    return found
+        scopes = _alone(theirs)
+        for name in units.keys() & scopes.keys():
+            pair = by_place.get((units[name], scopes[name]))
+            if pair is None:
+                broken.add(field.units[units[name]].name.words)
+            else:
+                found.add(pair)
+    return found, broken
+
+
+def _alone(names: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], int]:
+    """The place of each name that is there once."""
+    count = Counter(names)
+    return {name: i for i, name in enumerate(names) if count[name] == 1}
 
 
 def _families(field: Field, pairs: Sequence[Assigned]) -> dict[Assigned, _Family]:

@@ -125,7 +125,7 @@ def _ways(param: Param, shape: Shape) -> Iterator[str]:
     if usual.joined == shape:
         seen.add(_moves(usual))
         yield ""
-    for text in layouts.fitting(param, shape):
+    for text in (*layouts.fitting(param, shape), *_flat(param, shape)):
         word, _, said = text.partition(": ")
         how = layouts.relaid if word == "layout" else layouts.rearranged
         try:
@@ -135,6 +135,23 @@ def _ways(param: Param, shape: Shape) -> Iterator[str]:
         if moves not in seen:
             seen.add(moves)
             yield text
+
+
+def _flat(param: Param, shape: Shape) -> Iterator[str]:
+    """A convolution over all that it reads, as the matrix of a fully connected layer.
+
+    Two ways, so that it is never certain: no shape tells in which order its input was flattened.
+    """
+    tf, caffe = layouts.sides(param)
+    found = re.fullmatch(r"(h w|d h w) (\w+) (\w+)", tf)
+    if found is None or not caffe.startswith(found[3]) or len(shape) != 2:
+        return
+    spatial, inputs, outputs = found.groups()
+    if prod(param.shape[2:]) > 1:
+        for order in (f"{spatial} {inputs}", f"{inputs} {spatial}"):
+            text = f"({order}) {outputs} -> {caffe}"
+            if layouts.rearranged(param, text).joined == shape:
+                yield f'rearrange: "{text}"'
 
 
 def _moves(transform: Transform) -> tuple[tuple[int, ...], ...]:

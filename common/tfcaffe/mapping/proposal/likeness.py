@@ -104,6 +104,16 @@ def stem(name: Name) -> tuple[str, ...]:
     return tuple(token for token in name.small if token not in _KINDS)
 
 
+def counters(names: Sequence[Name]) -> list[tuple[str, ...]]:
+    """The tokens in front of each name's number: `conv2d`, `conv2d_1`, `conv2d_2` are of one."""
+    found = [n.small[:-1] if n.tokens and index(n.tokens[-1]) else n.small for n in names]
+    known = set(found)
+    return [
+        name.small if name.small in known else tokens
+        for name, tokens in zip(names, found, strict=True)
+    ]  # `conv1` is the first of conv1_1, conv1_2
+
+
 def similarity(a: Name, b: Name) -> float:
     """How alike two names are, from 0 to 1: half of it words, half of it numbers."""
     words = _words(a.words, b.words)

@@ -12,7 +12,7 @@ from typing import Unpack
 from tfcaffe.mapping.pairs import Blob, blobs_of
 from tfcaffe.mapping.proposal.assignment import Assigned, Field
 from tfcaffe.mapping.proposal.cells import with_parts
-from tfcaffe.mapping.proposal.certainty import SAME_NAME, verdicts
+from tfcaffe.mapping.proposal.certainty import verdicts
 from tfcaffe.mapping.proposal.fits import Fits
 from tfcaffe.mapping.proposal.guesses import Guess, guesses_of, with_folds, with_layouts
 from tfcaffe.mapping.proposal.halves import with_halves
@@ -88,7 +88,7 @@ def proposed(plan: Plan, variables: Iterable[Variable]) -> Proposal:
         assigned.extend(pairs)
         for pair in pairs:
             verdict = judged[pair]
-            if not first and verdict.reason != SAME_NAME:
+            if not first:
                 why = f"{verdict.reason} among what was left over"
                 verdict = replace(verdict, certain=False, reason=why)
             for extra in extras_of(pair, verdict.certain):

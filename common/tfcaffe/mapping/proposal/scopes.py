@@ -168,6 +168,7 @@ def _normed(found: Sequence[Scope]) -> Iterator[Scope]:
             pairs[kernel] = norm
             if not _norms(kernel.roles["weights"].shape, norm.roles["mean"].shape):
                 wrong.add((kernel.name.skeleton, norm.name.skeleton))
+    wrong |= _shifted(pairs, kernels, norms)
     taken = set()
     for kernel, norm in list(pairs.items()):
         if (kernel.name.skeleton, norm.name.skeleton) in wrong:
@@ -179,6 +180,59 @@ def _normed(found: Sequence[Scope]) -> Iterator[Scope]:
             yield Scope(scope.name, {**scope.roles, **pairs[scope].roles}, scope.others)
         elif scope not in taken:
             yield scope
+
+
+def _shifted(
+    pairs: Mapping[Scope, Scope],
+    kernels: Mapping[tuple[str, ...], Sequence[Scope]],
+    norms: Mapping[tuple[str, ...], Sequence[Scope]],
+) -> set[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Kinds of names that only numbers join, where the numbers could also be joined otherwise.
+
+    Each counts its own: where some layer has no BatchNorm, `batch_normalization_2` need not be that
+    of `conv2d_2`. Sizes tell, if there is but one way to have them in one order; and nothing does
+    where the file has the two kinds in different orders.
+    """
+    found = {(kernel.name.skeleton, norm.name.skeleton) for kernel, norm in pairs.items()}
+    doubtful = set()
+    place = {norm: i for i, norm in enumerate(norm for some in norms.values() for norm in some)}
+    for kinds in {(_bare(a), _bare(b)) for a, b in found if a != b}:
+        mine, theirs = (
+            sorted(
+                (s for key, some in groups.items() for s in some if _plain(key, s, kind)),
+                key=lambda s: [i.value for i in s.name.indexes],
+            )
+            for groups, kind in zip((kernels, norms), kinds, strict=True)
+        )
+        if len(mine) != len(theirs) and _embedded(mine, theirs) != [
+            len(mine) - 1 - i for i in reversed(_embedded(mine[::-1], theirs[::-1]))
+        ]:
+            doubtful.add(kinds)
+        numbers = [{keras_name(s.name.text).indexes for s in some} for some in (mine, theirs)]
+        places = [place[norm] for kernel, norm in pairs.items() if kernel in mine]
+        if not numbers[0] >= numbers[1] or places != sorted(places):
+            doubtful.add(kinds)
+    return {(a, b) for a, b in found if (_bare(a), _bare(b)) in doubtful}
+
+
+def _plain(key: tuple[str, ...], scope: Scope, kind: tuple[str, ...]) -> bool:
+    """Whether a scope of this kind is one by its number alone."""
+    return len(key) <= 1 and _bare(scope.name.skeleton) == kind
+
+
+def _bare(skeleton: tuple[str, ...]) -> tuple[str, ...]:
+    """Without the number at its end."""
+    return skeleton[:-1] if skeleton[-1:] == ("#",) else skeleton
+
+
+def _embedded(kernels: Sequence[Scope], norms: Sequence[Scope]) -> list[int]:
+    """For each BatchNorm in turn the place of the first kernel of its size."""
+    found = []
+    places = iter(range(len(kernels)))
+    for norm in norms:
+        mean = norm.roles["mean"].shape
+        found += next(([i] for i in places if _norms(kernels[i].roles["weights"].shape, mean)), [])
+    return found
 
 
 def _norms(kernel: Shape, mean: Shape) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from tfcaffe.errors import FileFormatError
 from tfcaffe.variables.base import Variable, Variables, gathered, some
 from tfcaffe.variables.h5tree import SIGNATURE, Data, Group, Source, text, tree
-from tfcaffe.variables.keras_config import epsilons
+from tfcaffe.variables.keras_config import Ordering, epsilons, ordering
 from tfcaffe.variables.kinds import Kind, Place
 
 _MODEL = "model_weights"
@@ -54,9 +54,11 @@ def read(path: Path, like: Path | None = None) -> Variables:
         variables += _optimizer(root.groups[_OPTIMIZER])
     notes = [f"{some(other)}: no numbers, left out"] if (other := root.all_other()) else []
     config = _config(path, root)
-    notes += _about_order(root, model, config)
+    backend = text(model.attributes.get("backend", root.attributes.get("backend", "")))
+    order = ordering(config, backend)
+    notes += _about_order(order)
     read = gathered(path, "a Keras HDF5 file", variables, notes, [path])
-    return replace(read, epsilons=epsilons(config))
+    return replace(read, epsilons=epsilons(config), ordering=order)
 
 
 def _variable(path: Path, group: Group, layer: str, name: str) -> Variable:
@@ -94,36 +96,19 @@ def _config(path: Path, root: Group) -> Any:
         raise FileFormatError(f"{path}: its model_config is no JSON: {error}") from error
 
 
-def _about_order(root: Group, model: Group, config: Any) -> list[str]:
+def _about_order(said: Ordering) -> list[str]:
     """Notes on kernels and inputs that are not in TensorFlow's order."""
     notes = []
-    backend = text(model.attributes.get("backend", root.attributes.get("backend", "")))
-    if backend == "theano":
+    if said.turned:
         notes.append(
             "written under Theano, which convolves: the kernels of convolutions are turned round; "
             "say `reverse: [H, W]` in the mapping"
         )
-    if _says(config, "dim_ordering", "th"):
-        notes.append(
-            "the model says dim_ordering th: its kernels are OIHW (`layout: OIHW`), its "
-            "Flatten goes over C, H, W"
-        )
-    if _says(config, "data_format", "channels_first"):
-        notes.append("the model says channels_first: its Flatten goes over C, H, W")
+    if said.kernels:
+        notes.append("the model says dim_ordering th: its kernels are OIHW (`layout: OIHW`)")
+    if said.flat:
+        notes.append("the model says channels first: its Flatten goes over C, H, W")
     return notes
-
-
-def _says(config: Any, key: str, value: str) -> bool:
-    waiting = [config]
-    while waiting:
-        at = waiting.pop()
-        if isinstance(at, dict):
-            if at.get(key) == value:
-                return True
-            waiting += at.values()
-        elif isinstance(at, list):
-            waiting += at
-    return False
 
 
 KIND = Kind(_takes, read)

@@ -12,7 +12,7 @@ from tfcaffe.errors import FileFormatError, UsageError
 from tfcaffe.files.hdf5 import opened
 from tfcaffe.variables.base import Array, Variable, Variables, gathered, some
 from tfcaffe.variables.h5tree import SIGNATURE, Group, Source, tree
-from tfcaffe.variables.keras_config import epsilons
+from tfcaffe.variables.keras_config import epsilons, ordering
 from tfcaffe.variables.keras_names import named
 from tfcaffe.variables.kinds import Items, Kind, Place
 from tfcaffe.variables.template import Template
@@ -58,7 +58,9 @@ def read(path: Path, like: Path | None = None) -> Variables:
     if other := root.all_other():
         notes.append(f"{some(other)}: no numbers, left out")
     read = gathered(path, kind, found, notes, files)
-    return replace(read, epsilons=epsilons(model.config)) if model else read
+    if model is None:
+        return read
+    return replace(read, epsilons=epsilons(model.config), ordering=ordering(model.config))
 
 
 @dataclass(frozen=True)
