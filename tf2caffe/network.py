@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tf2caffe import ahead, axes, dialect, folding, patterns, preprocess
+from tf2caffe import dialect, folding, patterns, preprocess
 from tf2caffe.dialect import Dialect
-from tf2caffe.families import family
 from tf2caffe.graph import Graph, Node, Tensor
+from tf2caffe.net import ahead, axes
+from tf2caffe.net.families import family
+from tf2caffe.net.overhang import overhangs
+from tf2caffe.net.site import Blob, Builder, NewLayer, Site, Value
+from tf2caffe.net.tidy import tidy
 from tf2caffe.ops import keras_layers, ops
 from tf2caffe.options import Options
-from tf2caffe.overhang import overhangs
-from tf2caffe.site import Blob, Builder, NewLayer, Site, Value
-from tf2caffe.tidy import tidy
 from tfcaffe.errors import UnsupportedError
 from tfcaffe.layout import Layout
 from tfcaffe.twin import BlobTwin, Twin

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tf2caffe import windows
 from tf2caffe.graph import Array, Graph, Node, Tensor
+from tf2caffe.net import windows
 from tf2caffe.options import Options
 from tfcaffe.errors import UsageError
 from tfcaffe.preprocess import Preprocessing, fitted_mean

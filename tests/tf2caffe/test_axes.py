@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tf2caffe import axes, dialect
+from tf2caffe import dialect
 from tf2caffe.graph import Graph, Node, Tensor
+from tf2caffe.net import axes
+from tf2caffe.net.site import Blob, Builder, NewLayer, Site, Value
+from tf2caffe.net.tidy import tidy
 from tf2caffe.network import Network
-from tf2caffe.site import Blob, Builder, NewLayer, Site, Value
-from tf2caffe.tidy import tidy
 from tf2caffe.write import write
 from tfcaffe.errors import UnsupportedError
 from tfcaffe.files import schema

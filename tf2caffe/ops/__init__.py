@@ -1,7 +1,7 @@
 """One function per op: how it is said in Caffe's layers. Files in this folder find themselves.
 
-A rule is given a `Site` (tf2caffe.site): the node, its inputs as blobs or as numbers, and ways to
-add layers. It returns the value of each output.
+A rule is given a `Site` (tf2caffe.net.site): the node, its inputs as blobs or as numbers, and ways
+to add layers. It returns the value of each output.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tfcaffe.tables import table
 
 if TYPE_CHECKING:
-    from tf2caffe.site import Site, Value
+    from tf2caffe.net.site import Site, Value
 
 Rule = Callable[["Site"], "Value | Sequence[Value]"]
 _R = TypeVar("_R", bound=Rule)

@@ -6,13 +6,13 @@ from math import prod
 
 import numpy as np
 
-from tf2caffe.factors import axes_of, of_dimensions, shrunk
 from tf2caffe.graph import Array, Tensor
-from tf2caffe.linear import folds_scale
+from tf2caffe.net.factors import axes_of, of_dimensions, shrunk
+from tf2caffe.net.linear import folds_scale
+from tf2caffe.net.site import Site, Value
 from tf2caffe.ops import op
 from tf2caffe.ops.broadcast import spread
 from tf2caffe.patterns.affine import chained
-from tf2caffe.site import Site, Value
 from tfcaffe.layout import Layout
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from tf2caffe import windows
-from tf2caffe.linear import resized
+from tf2caffe.net import windows
+from tf2caffe.net.linear import resized
+from tf2caffe.net.site import Site, Value
+from tf2caffe.net.windows import Windows
 from tf2caffe.ops import op
 from tf2caffe.ops.convolution import even, zero_rows
-from tf2caffe.site import Site, Value
-from tf2caffe.windows import Windows
 from tfcaffe.layout import Layout
 
 

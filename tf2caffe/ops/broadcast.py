@@ -6,10 +6,10 @@ from math import prod
 
 import numpy as np
 
-from tf2caffe import axes, windows
-from tf2caffe.factors import apart, axes_of, of_dimensions, run_of, shrunk
+from tf2caffe.net import axes, windows
+from tf2caffe.net.factors import apart, axes_of, of_dimensions, run_of, shrunk
+from tf2caffe.net.site import Site, Value
 from tf2caffe.ops.reduction import view, weighted
-from tf2caffe.site import Site, Value
 from tfcaffe.layout import Layout
 
 _TWO_BOTTOMS = {"PROD": "Scale", "SUM": "Bias", "SUB": "Bias"}

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from tf2caffe import windows
+from tf2caffe.net import windows
+from tf2caffe.net.site import Site, Value
+from tf2caffe.net.windows import Pads, Windows
 from tf2caffe.ops import op
 from tf2caffe.ops.padding import padded
-from tf2caffe.site import Site, Value
-from tf2caffe.windows import Pads, Windows
 
 Read = Callable[[], np.ndarray]
 

@@ -7,10 +7,10 @@ from math import prod
 
 import numpy as np
 
-from tf2caffe import axes
-from tf2caffe.contraction import contracted
+from tf2caffe.net import axes
+from tf2caffe.net.contraction import contracted
+from tf2caffe.net.site import Site, Value
 from tf2caffe.ops import op
-from tf2caffe.site import Site, Value
 
 Labels = Sequence[Hashable]  # one for each dimension, as Einsum's letters
 

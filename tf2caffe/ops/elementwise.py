@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tf2caffe.net.site import Site, Value
 from tf2caffe.ops import op
 from tf2caffe.ops.affine import affine
 from tf2caffe.ops.arithmetic import bounded
-from tf2caffe.site import Site, Value
 
 # Selu's constants. Source: tensorflow/core/kernels/relu_op_functor.h.
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tf2caffe import axes
-from tf2caffe.along import alone, changed, operand, together
 from tf2caffe.graph import Node, Tensor
+from tf2caffe.net import axes
+from tf2caffe.net.along import alone, changed, operand, together
+from tf2caffe.net.site import Site, Value
 from tf2caffe.ops import op
-from tf2caffe.site import Site, Value
 from tfcaffe.layout import Layout
 
 _COPIES = 16  # as many bottoms of a Concat, which more programs read right than Tile

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from tf2caffe import axes
-from tf2caffe.along import alone, changed
 from tf2caffe.graph import Tensor
-from tf2caffe.linear import chosen
+from tf2caffe.net import axes
+from tf2caffe.net.along import alone, changed
+from tf2caffe.net.linear import chosen
+from tf2caffe.net.site import Site, Value
 from tf2caffe.ops import op
-from tf2caffe.site import Site, Value
 from tfcaffe.layout import Layout
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from tf2caffe.loops import LOOP, LOOPS
+from tf2caffe.graph.loops import LOOP, LOOPS
+from tf2caffe.net.site import Site
 from tf2caffe.ops import op
-from tf2caffe.site import Site
 
 
 @op(*LOOPS)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tf2caffe.net.site import Site, Value
 from tf2caffe.ops import op
-from tf2caffe.site import Site, Value
 from tfcaffe.layout import Layout
 
 _DIGITS = 17  # tell any number apart from all others

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from tf2caffe.net.site import Site, Value
 from tf2caffe.ops import op
 from tf2caffe.ops.broadcast import eltwise
 from tf2caffe.ops.reduction import reduce
-from tf2caffe.site import Site, Value
 from tfcaffe.layout import Layout
 
 

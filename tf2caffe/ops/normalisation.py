@@ -6,14 +6,14 @@ from math import prod
 
 import numpy as np
 
-from tf2caffe import axes
-from tf2caffe.factors import apart, axes_of, of_dimensions, run_of
 from tf2caffe.graph import Array
+from tf2caffe.net import axes
+from tf2caffe.net.factors import apart, axes_of, of_dimensions, run_of
+from tf2caffe.net.site import Numbers, Site, Value
 from tf2caffe.ops import op
 from tf2caffe.ops.affine import affine
 from tf2caffe.ops.broadcast import eltwise
 from tf2caffe.ops.reduction import reduce, view
-from tf2caffe.site import Numbers, Site, Value
 from tfcaffe.layout import Layout
 
 

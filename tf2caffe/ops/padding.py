@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from tf2caffe import windows
-from tf2caffe.linear import applied, chosen, resized, scaled_map, spread
+from tf2caffe.net import windows
+from tf2caffe.net.linear import applied, chosen, resized, scaled_map, spread
+from tf2caffe.net.site import Numbers, Site, Value
 from tf2caffe.ops import op
-from tf2caffe.site import Numbers, Site, Value
 from tfcaffe.layout import Layout
 
 _LARGEST = 16  # a kernel that works on both axes at once; larger ones are two

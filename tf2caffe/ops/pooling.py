@@ -9,14 +9,14 @@ from math import prod
 
 import numpy as np
 
-from tf2caffe import windows
-from tf2caffe.linear import scaled_map
+from tf2caffe.net import windows
+from tf2caffe.net.linear import scaled_map
+from tf2caffe.net.overhang import overhang
+from tf2caffe.net.site import Site, Value
+from tf2caffe.net.windows import Windows
 from tf2caffe.ops import op
 from tf2caffe.ops.convolution import even, zero_rows
 from tf2caffe.ops.padding import padded
-from tf2caffe.overhang import overhang
-from tf2caffe.site import Site, Value
-from tf2caffe.windows import Windows
 from tfcaffe.errors import UnsupportedError
 from tfcaffe.layers.pooling import pooled_size
 

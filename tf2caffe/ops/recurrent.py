@@ -12,11 +12,11 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from tf2caffe.along import parameter
 from tf2caffe.graph import Tensor
-from tf2caffe.linear import chosen
+from tf2caffe.net.along import parameter
+from tf2caffe.net.linear import chosen
+from tf2caffe.net.site import Numbers, Site, Value
 from tf2caffe.ops import keras_layer
-from tf2caffe.site import Numbers, Site, Value
 from tfcaffe.layout import Layout
 
 _UNROLL = (

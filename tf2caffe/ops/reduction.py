@@ -7,10 +7,10 @@ from math import prod
 
 import numpy as np
 
-from tf2caffe import axes, windows
-from tf2caffe.factors import apart, axes_of, of_dimensions, run_of, shrunk
+from tf2caffe.net import axes, windows
+from tf2caffe.net.factors import apart, axes_of, of_dimensions, run_of, shrunk
+from tf2caffe.net.site import Site, Value
 from tf2caffe.ops import op
-from tf2caffe.site import Site, Value
 from tfcaffe.layout import Layout
 
 _KINDS = {"Mean": "mean", "Sum": "sum", "Max": "max", "Min": "min", "Prod": "prod"}

@@ -11,11 +11,11 @@ from functools import reduce
 
 import numpy as np
 
-from tf2caffe import windows
 from tf2caffe.graph import Tensor
-from tf2caffe.linear import applied, resized, scaled_map, spread
+from tf2caffe.net import windows
+from tf2caffe.net.linear import applied, resized, scaled_map, spread
+from tf2caffe.net.site import Site, Value
 from tf2caffe.ops import op
-from tf2caffe.site import Site, Value
 from tfcaffe.layout import Layout
 
 _RULES = ("align_corners", "half_pixel_centers", "kernel_type", "antialias")

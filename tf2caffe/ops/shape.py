@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tf2caffe import axes
+from tf2caffe.net import axes
+from tf2caffe.net.site import Site, Value
 from tf2caffe.ops import op
-from tf2caffe.site import Site, Value
 from tfcaffe.layout import Layout
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tf2caffe import axes, windows
-from tf2caffe.cropping import cropped
 from tf2caffe.graph import Tensor
-from tf2caffe.linear import chosen, spread
+from tf2caffe.net import axes, windows
+from tf2caffe.net.cropping import cropped
+from tf2caffe.net.linear import chosen, spread
+from tf2caffe.net.site import Site, Value
+from tf2caffe.net.slices import Cut, cuts
 from tf2caffe.ops import op
 from tf2caffe.ops.padding import one_hot, padded
-from tf2caffe.site import Site, Value
-from tf2caffe.slices import Cut, cuts
 from tfcaffe.layout import Layout
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from math import prod
 
-from tf2caffe.factors import apart, axes_of, of_dimensions, run_of
+from tf2caffe.net.factors import apart, axes_of, of_dimensions, run_of
+from tf2caffe.net.site import Site, Value
 from tf2caffe.ops import op
 from tf2caffe.ops.broadcast import eltwise
 from tf2caffe.ops.reduction import reduce, view
-from tf2caffe.site import Site, Value
 from tfcaffe.layout import Layout
 
 

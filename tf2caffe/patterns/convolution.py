@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from tf2caffe import windows
-from tf2caffe.cropping import is_cut_to_input
 from tf2caffe.graph import Graph, Node, Tensor
-from tf2caffe.naming import caffe_layer
+from tf2caffe.net import windows
+from tf2caffe.net.cropping import is_cut_to_input
+from tf2caffe.net.naming import caffe_layer
+from tf2caffe.net.slices import cuts
 from tf2caffe.patterns import pattern
-from tf2caffe.slices import cuts
 
 FORWARD = ("Conv2D", "Conv3D", "DepthwiseConv2dNative")
 BACKWARD = ("Conv2DBackpropInput", "Conv3DBackpropInputV2")

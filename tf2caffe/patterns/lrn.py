@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from tf2caffe.graph import Graph, Node, Tensor
+from tf2caffe.net.slices import cuts
 from tf2caffe.patterns import pattern
 from tf2caffe.patterns.convolution import pads_of
-from tf2caffe.slices import cuts
 
 
 @pattern("Mul", order=-3)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tf2caffe.graph import Array, Read
-from tf2caffe.graph_def import network_of
+from tf2caffe.graph.graph_def import network_of
 from tf2caffe.options import Options
 from tf2caffe.sources import Source
 from tfcaffe.errors import FileFormatError, UsageError, WeightsError

@@ -12,10 +12,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from tf2caffe.concrete import Ends, from_concrete
-from tf2caffe.ends import all_fixed, fixed_shapes, named
 from tf2caffe.graph import Graph
-from tf2caffe.identities import only_between, skip_identities
+from tf2caffe.graph.concrete import Ends, from_concrete
+from tf2caffe.graph.ends import all_fixed, fixed_shapes, named
+from tf2caffe.graph.identities import only_between, skip_identities
 from tf2caffe.ops import keras_layers
 from tf2caffe.options import Options
 from tf2caffe.sources import Source

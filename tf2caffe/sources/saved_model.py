@@ -7,9 +7,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from tf2caffe.concrete import definition_of
 from tf2caffe.graph import Graph
-from tf2caffe.graph_def import network_of
+from tf2caffe.graph.concrete import definition_of
+from tf2caffe.graph.graph_def import network_of
 from tf2caffe.options import Options
 from tf2caffe.sources import Source
 from tf2caffe.sources.checkpoint import of_meta_graph, signature_name

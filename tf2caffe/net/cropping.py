@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tf2caffe.graph import Graph, Node
-from tf2caffe.site import Site, Value
+from tf2caffe.net.site import Site, Value
 from tfcaffe.layout import Layout
 
 

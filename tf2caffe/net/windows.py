@@ -8,7 +8,7 @@ from itertools import product
 from math import prod
 from typing import Any
 
-from tf2caffe.site import Site
+from tf2caffe.net.site import Site
 
 Pads = tuple[tuple[int, int], ...]  # before and after, for each spatial axis
 

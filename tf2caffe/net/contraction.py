@@ -11,10 +11,10 @@ from math import prod
 
 import numpy as np
 
-from tf2caffe import ahead, windows
-from tf2caffe.factors import axes_of
 from tf2caffe.graph import Tensor
-from tf2caffe.site import Site, Value
+from tf2caffe.net import ahead, windows
+from tf2caffe.net.factors import axes_of
+from tf2caffe.net.site import Site, Value
 from tfcaffe.layout import Layout
 
 Read = Callable[[], np.ndarray]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from tf2caffe.families import family
-from tf2caffe.naming import caffe_layer
-from tf2caffe.site import Blob, NewLayer
+from tf2caffe.net.families import family
+from tf2caffe.net.naming import caffe_layer
+from tf2caffe.net.site import Blob, NewLayer
 from tfcaffe.layout import Shape
 
 _NOT_IN_PLACE = frozenset({"Eltwise", "MVN", "Softmax"})  # right in Caffe, not with every reader

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tf2caffe.constants import evaluator
 from tf2caffe.graph import Graph, Node, Read, Tensor
+from tf2caffe.graph.constants import evaluator
 
 _SIZES = frozenset(["Shape", "Size", "Rank"])
 _MERGES = frozenset(["Merge", "RefMerge"])  # where a loop comes round again

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tf2caffe import axes
 from tf2caffe.dialect import Dialect, faults_of
-from tf2caffe.families import family as family_of
 from tf2caffe.graph import Array, Graph, Node, Tensor
+from tf2caffe.net import axes
+from tf2caffe.net.families import family as family_of
 from tfcaffe.errors import NetError, UnsupportedError
 from tfcaffe.files import schema
 from tfcaffe.files import weights as files
@@ -285,7 +285,7 @@ class Site:
         return Value(top, Layout.caffe(top.shape))
 
     def _moved(self, value: Value, want: Layout) -> Value:
-        from tf2caffe.moving import moved
+        from tf2caffe.net.moving import moved
 
         return moved(self, value, want)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tf2caffe import axes
 from tf2caffe.graph import Node, Tensor
-from tf2caffe.site import Builder, Site
+from tf2caffe.net import axes
+from tf2caffe.net.site import Builder, Site
 from tfcaffe.layout import Layout, Shape
 
 _FAR = 20  # nodes that are looked at

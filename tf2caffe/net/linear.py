@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from tf2caffe.site import Site, Value
+from tf2caffe.net.site import Site, Value
 from tfcaffe.layout import Layout
 
 _PIECES = 16  # slices that are joined again; more are more work than a product

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tf2caffe import axes
 from tf2caffe.graph import Tensor
-from tf2caffe.site import Blob, Numbers, Site, Value
+from tf2caffe.net import axes
+from tf2caffe.net.site import Blob, Numbers, Site, Value
 from tfcaffe.layout import Layout
 
 _RESHAPE = 1  # what a Reshape costs, where a number that moves costs 1000

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from tf2caffe.graph import Read
-from tf2caffe.inline import Inlined, inline
+from tf2caffe.graph.inline import Inlined, inline
 
 _BOOL = 10  # types.proto
 _SWITCHES = frozenset(["Switch", "RefSwitch"])

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tf2caffe.definition import from_definition
 from tf2caffe.graph import Graph, Read
-from tf2caffe.prune import pruned
-from tf2caffe.record import record
+from tf2caffe.graph.definition import from_definition
+from tf2caffe.graph.prune import pruned
+from tf2caffe.graph.record import record
 from tfcaffe.errors import UnsupportedError
 
 _CALLS = frozenset(["PartitionedCall", "StatefulPartitionedCall", "If", "StatelessIf"])

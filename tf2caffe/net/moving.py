@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tf2caffe import axes
+from tf2caffe.net import axes
 from tfcaffe.layout import Layout
 
 if TYPE_CHECKING:
-    from tf2caffe.site import Blob, Site, Value
+    from tf2caffe.net.site import Blob, Site, Value
 
 Step = tuple[int, int, int]  # runs from .. to before .. change places with those to before ..
 Order = tuple[int, ...]
@@ -161,14 +161,14 @@ def _by_slices(site: Site, value: Value, p: int, a: int, b: int, s: int) -> Valu
 
 
 def _plain(blob: Blob) -> Value:
-    from tf2caffe.site import Value
+    from tf2caffe.net.site import Value
 
     return Value(blob, Layout.caffe(blob.shape))
 
 
 def _shaped(site: Site, value: Value, shape: Sequence[int], layout: Layout | None = None) -> Value:
     """The blob's numbers as they lie, in another shape."""
-    from tf2caffe.site import Value
+    from tf2caffe.net.site import Value
 
     blob = value.blob if value.shape == tuple(shape) else site.reshape(value, shape).blob
     return Value(blob, layout or Layout.caffe(shape))

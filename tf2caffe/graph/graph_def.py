@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tf2caffe import loops
-from tf2caffe.definition import from_definition
-from tf2caffe.ends import all_fixed, fixed_shapes, found_inputs, found_outputs, named, tensors_of
-from tf2caffe.graph import Graph, Read
-from tf2caffe.identities import NO_PATH, only_between, skip_identities
-from tf2caffe.noise import keep_everything, without_noise
+from tf2caffe.graph import Graph, Read, loops
+from tf2caffe.graph.definition import from_definition
+from tf2caffe.graph.ends import (
+    all_fixed,
+    fixed_shapes,
+    found_inputs,
+    found_outputs,
+    named,
+    tensors_of,
+)
+from tf2caffe.graph.identities import NO_PATH, only_between, skip_identities
+from tf2caffe.graph.noise import keep_everything, without_noise
+from tf2caffe.graph.origins import scopes
+from tf2caffe.graph.prune import pruned
 from tf2caffe.options import Options
-from tf2caffe.origins import scopes
-from tf2caffe.prune import pruned
 from tfcaffe.errors import UnsupportedError, UsageError
 
 Names = Mapping[str, str]

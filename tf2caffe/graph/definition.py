@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from tf2caffe.graph import Array, Graph, Read
-from tf2caffe.identities import HALVES
-from tf2caffe.record import record
+from tf2caffe.graph.identities import HALVES
+from tf2caffe.graph.record import record
 from tfcaffe.errors import UnsupportedError
 
 _FLOAT, _INT32 = 1, 3  # types.proto
