@@ -42,7 +42,7 @@ def keras_net() -> Any:
             layers.ReLU(name="relu1"),
             layers.MaxPooling2D(3, 2, padding="same", name="pool1"),
             layers.SeparableConv2D(32, 3, padding="same", activation="silu", name="conv2"),
-            layers.AveragePooling2D(name="pool2"),
+            layers.AveragePooling2D(2, name="pool2"),
             layers.Flatten(name="flatten"),
             layers.Dropout(0.2, name="dropout"),
             layers.Dense(64, activation="relu", name="fc1"),
