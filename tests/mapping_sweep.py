@@ -14,10 +14,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -28,45 +26,12 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 
 from corpus_sweep import OUT, corpus
 from shipped_nets import SHIPPED
+from sweeping import sweep
 
 RESULTS, TABLE = OUT / "mappings.jsonl", OUT / "mappings.md"
 LIMIT = 1e-5  # of the scale, at every output
 _MOVED = 1e-2  # of the scale, when the input moves by a pixel
 _ULPS = 2.0**-22  # a variance to which a difference of epsilons was added, and taken away again
-
-
-def sweep(*, again: bool, only: str) -> list[dict[str, Any]]:
-    """Run what has no result yet; all results in order."""
-    OUT.mkdir(exist_ok=True)
-    if again:
-        RESULTS.unlink(missing_ok=True)
-    known = {}
-    if RESULTS.exists():
-        for line in RESULTS.read_text(encoding="utf-8").splitlines():
-            result = json.loads(line)
-            known[result["name"]] = result
-    wanted = [name for name in SHIPPED if only in name]
-    for name in wanted:
-        if name not in known:
-            known[name] = _apart(name)
-            with RESULTS.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(known[name]) + "\n")
-            print(json.dumps(known[name]), flush=True)
-    return [known[name] for name in wanted]
-
-
-def _apart(name: str) -> dict[str, Any]:
-    """One mapping in a process of its own, for the sake of memory."""
-    began = time.monotonic()
-    command = [sys.executable, __file__, "--one", name]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    result: dict[str, Any]
-    try:
-        result = json.loads(done.stdout.splitlines()[-1])
-    except (IndexError, ValueError):
-        words = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        result = {"status": "failed", "reason": words[0]}
-    return {"name": name, "seconds": round(time.monotonic() - began, 1), **result}
 
 
 def one(name: str, folder: Path) -> dict[str, Any]:
@@ -221,7 +186,8 @@ def main() -> int:
     if not corpus().is_dir():
         print(f"no corpus of real nets at {corpus()}; set CORPUS to its folder")
         return 0
-    results = sweep(again=options.again, only=options.only)
+    wanted = [name for name in SHIPPED if options.only in name]
+    results = sweep(__file__, RESULTS, wanted, again=options.again)
     TABLE.write_text(table(results), encoding="utf-8")
     print(f"wrote {TABLE}")
     return int(any(r["status"] != "equal" for r in results))
