@@ -118,15 +118,17 @@ def run(options: argparse.Namespace, console: Console) -> int:
     from tfcaffe.quiet import quiet_for
 
     quiet_for(options.source, options.like)
-    notes = convert(
-        options.source,
-        options.output,
-        prototxt=options.prototxt,
-        mapping=options.mapping,
-        base=options.base,
-        overwrite=options.overwrite,
-        **_all_options(options),
-    )
+    with console.progress() as watch:
+        notes = convert(
+            options.source,
+            options.output,
+            prototxt=options.prototxt,
+            mapping=options.mapping,
+            base=options.base,
+            overwrite=options.overwrite,
+            watch=watch,
+            **_all_options(options),
+        )
     _say(notes, [options.output], console)
     return DONE
 

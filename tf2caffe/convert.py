@@ -9,6 +9,7 @@ from tf2caffe.options import AllOptions, Options, with_defaults
 from tf2caffe.whole import Conversion
 from tfcaffe.errors import UsageError
 from tfcaffe.mapping.sides import AnyPath, SideOptions
+from tfcaffe.progress import Watch, unwatched
 
 _UNSAID: tuple[Any, ...] = (
     None,
@@ -30,6 +31,7 @@ def convert(
     mapping: AnyPath | None = None,
     base: AnyPath | None = None,
     overwrite: bool = False,
+    watch: Watch = unwatched,
     **options: Unpack[AllOptions],
 ) -> list[str]:
     """Write a whole network as Caffe files, or a checkpoint's numbers into a prototxt of yours.
@@ -44,6 +46,7 @@ def convert(
         mapping: a file, or the name of a shipped mapping.
         base: with a mapping: a caffemodel whose numbers stay where the mapping says nothing.
         overwrite: whether outputs that exist may be replaced.
+        watch: is told how far it is.
         options: `tf2caffe.options.AllOptions` has them all, of whole networks and with a mapping.
 
     Returns:
@@ -55,7 +58,7 @@ def convert(
     """
     given = cast(dict[str, Any], options)
     if prototxt is None and mapping is None:
-        return conversion(source, output, base, overwrite, options).run()
+        return conversion(source, output, base, overwrite, options).run(watch)
     if prototxt is None or mapping is None:
         raise UsageError("give both --prototxt NET.prototxt and --mapping MAP, or neither")
     _refuse(_apart(given, Options, SideOptions), "is for whole networks, without --mapping")
@@ -67,6 +70,7 @@ def convert(
         mapping=mapping,
         base=base,
         overwrite=overwrite,
+        watch=watch,
         **sides,
     )
 

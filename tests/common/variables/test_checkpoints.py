@@ -174,8 +174,9 @@ def test_a_keras_model_and_its_optimizer(tmp_path: Path) -> None:
     assert own.keys() == {variable.path for variable in model.variables}
     for variable in model.variables:
         np.testing.assert_array_equal(own[variable.path].read(), variable.numpy())
-    assert entries["adam/iteration"].role == "counter"
-    assert entries["adam/conv_kernel_momentum"].role == "slot"
+    (counter,) = (name for name in entries if name.endswith("/iteration"))  # adam or adam_1 …
+    assert entries[counter].role == "counter"
+    assert entries[counter.replace("iteration", "conv_kernel_momentum")].role == "slot"
 
 
 def test_a_saved_model(tmp_path: Path) -> None:
