@@ -21,6 +21,8 @@ Rule = Callable[["Site"], "Value | Sequence[Value]"]
 _R = TypeVar("_R", bound=Rule)
 _OPS: dict[str, Rule] = table()
 _LAYERS: dict[str, Rule] = table()
+_NO_OPS: dict[str, Rule] = table()
+_NO_LAYERS: dict[str, Rule] = table()
 
 
 def op(*names: str) -> Callable[[_R], _R]:
@@ -31,6 +33,16 @@ def op(*names: str) -> Callable[[_R], _R]:
 def keras_layer(*names: str) -> Callable[[_R], _R]:
     """Decorator: the rule of Keras layers of these classes, of which a graph loses too much."""
     return _register(_LAYERS, names)
+
+
+def no_op(*names: str) -> Callable[[_R], _R]:
+    """Decorator: why these ops cannot be said; a plugin may know better, and have a rule."""
+    return _register(_NO_OPS, names)
+
+
+def no_layer(*names: str) -> Callable[[_R], _R]:
+    """As `no_op`, for Keras layers."""
+    return _register(_NO_LAYERS, names)
 
 
 def _register(rules: dict[str, Rule], names: Sequence[str]) -> Callable[[_R], _R]:
@@ -47,13 +59,13 @@ def _register(rules: dict[str, Rule], names: Sequence[str]) -> Callable[[_R], _R
 def ops() -> dict[str, Rule]:
     """All rules of ops."""
     _load()
-    return _OPS
+    return _NO_OPS | _OPS
 
 
 def keras_layers() -> dict[str, Rule]:
     """All rules of Keras layers."""
     _load()
-    return _LAYERS
+    return _NO_LAYERS | _LAYERS
 
 
 @cache

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from tf2caffe.net.site import Site, Value
-from tf2caffe.ops import op
+from tf2caffe.ops import no_op, op
 from tf2caffe.ops.affine import affine
 from tf2caffe.ops.arithmetic import bounded
 
@@ -197,7 +197,7 @@ _UNKNOWN = (
 )
 
 
-@op(*_UNKNOWN.split())
+@no_op(*_UNKNOWN.split())
 def unknown(site: Site) -> Value:
     """Refused."""
     raise site.refusal(

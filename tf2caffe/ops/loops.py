@@ -6,16 +6,16 @@ from typing import NoReturn
 
 from tf2caffe.graph.loops import LOOP, LOOPS
 from tf2caffe.net.site import Site
-from tf2caffe.ops import op
+from tf2caffe.ops import no_op
 
 
-@op(*LOOPS)
+@no_op(*LOOPS)
 def loop(site: Site) -> NoReturn:
     """A recurrent layer, most likely: a graph does not tell which one."""
     raise site.refusal(LOOP)
 
 
-@op("Switch", "Merge", "If", "StatelessIf", "Case", "StatelessCase")
+@no_op("Switch", "Merge", "If", "StatelessIf", "Case", "StatelessCase")
 def branch(site: Site) -> NoReturn:
     """`tf.cond` whose condition is computed."""
     raise site.refusal(

@@ -14,7 +14,7 @@ from tf2caffe.net.linear import scaled_map
 from tf2caffe.net.overhang import overhang
 from tf2caffe.net.site import Site, Value
 from tf2caffe.net.windows import Windows
-from tf2caffe.ops import op
+from tf2caffe.ops import no_op, op
 from tf2caffe.ops.convolution import even, zero_rows
 from tf2caffe.ops.padding import padded
 from tfcaffe.errors import UnsupportedError
@@ -41,7 +41,7 @@ def pooling(site: Site) -> Value:
     return _maximum(site, x, found)
 
 
-@op("MaxPool3D", "AvgPool3D")
+@no_op("MaxPool3D", "AvgPool3D")
 def three_dimensional(site: Site) -> Value:
     """Refused."""
     raise site.refusal(

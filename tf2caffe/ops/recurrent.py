@@ -16,7 +16,7 @@ from tf2caffe.graph import Tensor
 from tf2caffe.net.along import parameter
 from tf2caffe.net.linear import chosen
 from tf2caffe.net.site import Numbers, Site, Value
-from tf2caffe.ops import keras_layer
+from tf2caffe.ops import keras_layer, no_layer
 from tfcaffe.layout import Layout
 
 _UNROLL = (
@@ -116,7 +116,7 @@ def simple_rnn(site: Site) -> list[Value]:
     return [_unstacked(Value(blobs[1], Layout.caffe(blobs[1].shape)))]
 
 
-@keras_layer("GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
+@no_layer("GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 def unknown(site: Site) -> NoReturn:
     """Stock Caffe has none of these."""
     raise site.refusal(f"stock Caffe has no {site.attrs['class']} layer; {_UNROLL}")

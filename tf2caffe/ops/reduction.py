@@ -10,7 +10,7 @@ import numpy as np
 from tf2caffe.net import axes, windows
 from tf2caffe.net.factors import apart, axes_of, of_dimensions, run_of, shrunk
 from tf2caffe.net.site import Site, Value
-from tf2caffe.ops import op
+from tf2caffe.ops import no_op, op
 from tfcaffe.layout import Layout
 
 _KINDS = {"Mean": "mean", "Sum": "sum", "Max": "max", "Min": "min", "Prod": "prod"}
@@ -45,7 +45,7 @@ def argmax(site: Site) -> Value:
     return _without(Value(top, shrunk(x.layout, of_dimensions(x.layout, [dimension]))), [dimension])
 
 
-@op("TopKV2", "TopK")
+@no_op("TopKV2", "TopK")
 def top_k(site: Site) -> Value:
     """Refused: Caffe's ArgMax gives either values or places, and orders equal ones otherwise."""
     raise site.refusal(
