@@ -18,6 +18,8 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from network_faults import NETWORK_FAULTS
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 TABLE = REPOSITORY / "docs" / "faults.md"
 COPIED = ("common", "caffe2tf", "tf2caffe", "tests", "mappings", "examples", "pyproject.toml")
@@ -289,6 +291,9 @@ FAULTS = (
 )
 
 
+FAULTS += tuple(Fault(*entry) for entry in NETWORK_FAULTS)
+
+
 def run(fault: Fault) -> str | None:
     """The first test that noticed, if any did."""
     with tempfile.TemporaryDirectory(prefix="tfcaffe-fault-") as folder:
@@ -316,7 +321,7 @@ def _pytest(tree: Path, tests: str) -> subprocess.CompletedProcess[str]:
     environment = {"CAFFE_PYTHON": str(caffe), **os.environ, "PYTHONPATH": path}
     command = [sys.executable, "-m", "pytest", "-q", "--maxfail=3", "-p", "no:cacheprovider"]
     return subprocess.run(
-        [*command, "--tb=no", f"tests/caffe2tf/{tests}"],
+        [*command, "--tb=no", f"tests/{tests}" if "/" in tests else f"tests/caffe2tf/{tests}"],
         cwd=tree,
         env=environment,
         capture_output=True,
