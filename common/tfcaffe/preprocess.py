@@ -26,7 +26,7 @@ class Preprocessing:
 
     Args:
         blob: the input blob, or None if nothing is asked for.
-        flip: whether the model is fed RGB where the net wants BGR.
+        flip: whether the model is fed RGB where the net wants BGR (or the other way round).
         mean: `[C]` or `[C, H, W]` in Caffe's channel order, subtracted.
         scale: a factor after that.
     """
@@ -43,23 +43,27 @@ class Preprocessing:
         mean: str | PathLike[str] | Sequence[float] | None,
         scale: float | None,
         channel_order: str | None,
+        turned: str = "rgb",
     ) -> Preprocessing:
         """For the net's first image input.
+
+        Args:
+            turned: the order of channels that is turned round; with the other one nothing is.
 
         Raises:
             UsageError: there is no such input, or the mean does not fit it.
         """
-        if mean is None and scale is None and channel_order in (None, "bgr"):
+        if mean is None and scale is None and channel_order != turned:
             return cls()
         if scale is not None and (not math.isfinite(scale) or scale == 0):
             raise UsageError(f"--scale {scale}: give a finite number other than 0")
         blob, shape = _image(plan)
-        if channel_order == "rgb" and shape[1] != 3:
+        if channel_order == turned and shape[1] != 3:
             raise UsageError(
-                f"--channel-order rgb: the input {blob!r} has {shape[1]} channels, not 3"
+                f"--channel-order {turned}: the input {blob!r} has {shape[1]} channels, not 3"
             )
         values = None if mean is None else fitted_mean(mean, blob, shape)
-        return cls(blob, channel_order == "rgb", values, 1.0 if scale is None else float(scale))
+        return cls(blob, channel_order == turned, values, 1.0 if scale is None else float(scale))
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """What Caffe is fed for these images `[N, C, H, W]` as the model is fed."""

@@ -133,13 +133,19 @@ def test_no_image(shape: tuple[int, ...], words: str, tmp_path: Path) -> None:
         written(keras.Model(x, keras.layers.ReLU()(x)), tmp_path, channel_order="bgr")
 
 
-def test_verify_says_that_both_sides_are_fed_other_things(tmp_path: Path) -> None:
+def test_verify_is_told_what_is_built_in(tmp_path: Path, caffe: Caffe) -> None:
     import keras
 
     from tfcaffe.verify import verify
 
     x = keras.Input((8, 6, 3), name="x")
-    model = randomised(keras.Model(x, convolution("valid")(x)))
-    net = written(model, tmp_path, mean=MEAN)
-    with pytest.raises(ConversionError, match="preprocessing of 'x' built in"):
-        verify(net.prototxt, net.caffemodel, model)
+    model = randomised(keras.Model(x, convolution("same")(x)))
+    options: Any = {"mean": MEAN, "scale": 0.02, "channel_order": "bgr"}
+    net = written(model, tmp_path, **options)
+    files = net.prototxt, net.caffemodel, model
+    with pytest.raises(ConversionError, match="the net: preprocessing of 'x' is built in"):
+        verify(*files, oracle=caffe)
+    assert verify(*files, oracle=caffe, **options).verdict == "equal"
+    assert verify(*files, oracle=caffe, **{**options, "scale": 0.03}).verdict == "different"
+    del options["channel_order"]
+    assert verify(*files, oracle=caffe, **options).verdict == "different"

@@ -117,7 +117,8 @@ class Job:
 
     def _caffe(self, wanted: set[Ref], oracle: Caffe | OpenCV | None) -> Values:
         pre = self.preprocessing
-        inputs = {n: pre(a) if n == pre.blob else a for n, a in self.arrays.items()}
+        done = _built_into_net(self.record)
+        inputs = {n: pre(a) if n == pre.blob and not done else a for n, a in self.arrays.items()}
         with ExitStack() as stack:
             values = caffe_side.run(
                 self.plan.net,
@@ -261,6 +262,7 @@ def _laid(job: Job, twin: Twin) -> dict[str, Array]:
     """What the model is fed, by the names of its inputs, as it lays them."""
     pre = job.preprocessing
     built_in = job.record is None or any(is_preprocessed(job.record, b) for b in job.record.inputs)
+    built_in = built_in and not _built_into_net(job.record)
     result = {}
     for blob in twin.inputs:
         array = job.arrays[blob.blob]
@@ -268,6 +270,13 @@ def _laid(job: Job, twin: Twin) -> dict[str, Array]:
             array = pre(array)
         result[blob.node] = blob.layout.pattern().to_tf(array)
     return result
+
+
+def _built_into_net(record: Twin | None) -> bool:
+    """Whether it is the Caffe net that does something to an input first, and not the model."""
+    if record is None or not record.of_source:
+        return False
+    return any(is_preprocessed(record, blob) for blob in record.inputs)
 
 
 def is_preprocessed(record: Twin, fed: BlobTwin) -> bool:

@@ -82,7 +82,10 @@ def prepare(
     found, notes = _weights(net, weights, plan)
     if reasons:
         notes.append(f"Caffe runs a net written for it: {'; '.join(reasons)}")
-    preprocessing = Preprocessing.make(plan, given["mean"], given["scale"], given["channel_order"])
+    turned = "bgr" if record is not None and record.of_source else "rgb"
+    preprocessing = Preprocessing.make(
+        plan, given["mean"], given["scale"], given["channel_order"], turned
+    )
     if record is not None:
         _check_preprocessing(record, preprocessing, _name(model))
     arrays, more = _inputs(feeds.inputs_of(plan, shapes), preprocessing, given)
@@ -145,18 +148,12 @@ def _inputs(
 
 
 def _check_preprocessing(record: Twin, preprocessing: Preprocessing, model: str) -> None:
-    """A model with preprocessing built in can only be verified by someone who says which."""
+    """Preprocessing that is built in can only be verified by someone who says which."""
     for blob in record.inputs:
-        if not is_preprocessed(record, blob):
-            continue
-        if record.of_source:
+        if is_preprocessed(record, blob) and preprocessing.blob is None:
+            which = "the net" if record.of_source else model
             raise UsageError(
-                f"the net has preprocessing of {blob.blob!r} built in, which {model} does not: "
-                "they are fed different things; convert once without it, and verify that"
-            )
-        if preprocessing.blob is None:
-            raise UsageError(
-                f"{model}: preprocessing of {blob.blob!r} is built in: say it with --mean, "
+                f"{which}: preprocessing of {blob.blob!r} is built in: say it with --mean, "
                 "--scale and --channel-order, as it was said to convert"
             )
 
