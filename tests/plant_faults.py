@@ -339,7 +339,7 @@ def main() -> None:
         "# Planted faults",
         "",
         "`make faults` plants each of these mistakes in a copy of the sources, one at a time, and",
-        "runs the parity tests of its layer family against real Caffe. Each turns them red.",
+        "runs the tests of its layer family or op against real Caffe. Each turns them red.",
         "",
         "| fault | in | first test that noticed |",
         "|---|---|---|",

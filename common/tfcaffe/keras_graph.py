@@ -19,12 +19,14 @@ def calls(model: Any) -> Iterator[Any]:
 def tensors(model: Any) -> dict[tuple[str, int], Any]:
     """The symbolic tensors of a functional model, by its node's name and which output it is.
 
-    Of a node that the model calls twice it is the first call's: the first that was made; another
-    may lie nearer to the inputs.
+    Of a node that the model calls more than once the name is the first call's: the first that was
+    made; another may lie nearer to the inputs. Those of the second are called `name#2`, and so on.
     """
     mine = set(map(id, calls(model)))
     found: dict[tuple[str, int], Any] = {}
     for operation in model.operations:
-        first = next(node for node in operation._inbound_nodes if id(node) in mine)
-        found.update({(operation.name, i): tensor for i, tensor in enumerate(first.outputs)})
+        own = (node for node in operation._inbound_nodes if id(node) in mine)
+        for call, node in enumerate(own, 1):
+            name = operation.name if call == 1 else f"{operation.name}#{call}"
+            found.update({(name, i): tensor for i, tensor in enumerate(node.outputs)})
     return found

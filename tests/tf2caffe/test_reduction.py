@@ -10,7 +10,7 @@ import pytest
 from tables import Case, check_table, network
 from tfcaffe.errors import UnsupportedError
 from tfcaffe.oracle.pycaffe import Caffe
-from whole import written
+from whole import check, written
 
 IMAGE = (5, 6, 4)
 ONE_LAYER = {  # over these dimensions of an image
@@ -96,6 +96,15 @@ def test_argmax(shape: tuple[int, ...], tmp_path: Path, caffe: Caffe) -> None:
     }
     net = check_table(cases, tmp_path, caffe, shape)
     assert any("Caffe's ArgMax takes the last" in note for note in net.network.notes)
+
+
+def test_argmax_of_keras(tmp_path: Path, caffe: Caffe) -> None:
+    """It makes the zeros of negative sign smaller first."""
+    import keras
+
+    x = keras.Input((5, 6, 4), batch_size=2)
+    net = check(keras.Model(x, keras.ops.argmax(x, axis=-1, keepdims=True)), tmp_path, caffe)
+    assert net.types == ["Input", "ArgMax"]
 
 
 def test_places_of_the_k_largest_are_refused(tmp_path: Path) -> None:

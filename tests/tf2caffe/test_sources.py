@@ -176,3 +176,17 @@ def test_a_model_of_python_code(tmp_path: Path) -> None:
 
     with pytest.raises(ConversionError, match=r"has no defined inputs|export it as a"):
         written(Own(), tmp_path)
+
+
+def test_outputs_of_further_calls(tmp_path: Path, caffe: Caffe) -> None:
+    """Each is compared with its own call, of layers and of models in the model."""
+    import keras
+
+    layers = keras.layers
+    a, b = keras.Input((6, 5, 4), name="a"), keras.Input((6, 5, 4), name="b")
+    conv = layers.Conv2D(4, 3, padding="same", name="conv")
+    tower = keras.Sequential([layers.Input((6, 5, 4)), layers.Conv2D(4, 1, name="deep")], "tower")
+    model = keras.Model([a, b], [conv(a), conv(b), tower(tower(conv(b)))])
+    net = check(model, tmp_path, caffe)
+    report = compared(model, net, caffe)
+    assert sum(blob.type == "Convolution" for blob in report.blobs) == len(net.types) - 2

@@ -1,9 +1,11 @@
-"""The largest numbers along a dimension, the last one first among equals."""
+"""The largest numbers along a dimension, the last one first among equals; and what goes before."""
 
 from __future__ import annotations
 
 from tf2caffe.graph import Graph, Node, Tensor
 from tf2caffe.patterns import pattern
+
+_TINY = 1e-37  # numbers below it are zeros but for float32's smallest
 
 
 @pattern("AddV2", order=-3)
@@ -34,6 +36,22 @@ def values(node: Node, graph: Graph) -> bool:
     node.shapes, node.dtypes = node.shapes[:1], node.dtypes[:1]
     node.attrs = {"k": Tensor(node).shape[-1], "values": True}
     return True
+
+
+@pattern("SelectV2")
+def negative_zeros(node: Node, graph: Graph) -> bool:
+    """x, its zeros of negative sign a hair lower: what `keras.ops.argmax` makes of x first."""
+    test, low, x = node.inputs
+    number = graph.number(low)
+    if test.op != "LogicalAnd" or number is None or not -_TINY < number <= 0:
+        return False
+    for zeros in test.node.inputs:
+        if zeros.op == "Equal" and x in zeros.node.inputs:
+            a, b = zeros.node.inputs
+            if graph.number(b if a == x else a) == 0:
+                node.op, node.inputs, node.attrs = "same", [x], {}
+                return True
+    return False
 
 
 def _reversed(tensor: Tensor, graph: Graph) -> Tensor | None:

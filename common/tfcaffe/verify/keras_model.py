@@ -49,8 +49,9 @@ class KerasModel:
         self.name = name
         self.model = functional
         self.inputs = tuple(t._keras_history.operation.name for t in functional.inputs)
-        self.outputs = tuple(_place(tensor) for tensor in functional.outputs)
         self._tensors = tensors(functional)
+        places = {id(tensor): place for place, tensor in self._tensors.items()}
+        self.outputs = tuple(places[id(tensor)] for tensor in functional.outputs)
 
     def has(self, place: Place) -> bool:
         return place in self._tensors
@@ -102,8 +103,3 @@ class KerasModel:
     def _nodes(self) -> Iterator[Any]:
         """Calls of layers and operations, in an order in which they can run."""
         return (node for node in calls(self.model) if not node.is_input)
-
-
-def _place(tensor: Any) -> Place:
-    history = tensor._keras_history
-    return history.operation.name, history.tensor_index
