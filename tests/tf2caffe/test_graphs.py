@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfcaffe.errors import ConversionError
+from tfcaffe.errors import ConversionError, UnsupportedError
 from tfcaffe.oracle.pycaffe import Caffe
 from whole import Written, randomised, written
 
@@ -88,6 +88,12 @@ def dropout2(tf: Any, v1: Any, x: Any) -> Any:
     return x * (1 / 0.6) * mask
 
 
+def dropout_of_a_product(tf: Any, v1: Any, x: Any) -> Any:
+    """Without the factor 1 / keep: its own factor is the network's."""
+    mask = tf.floor(0.6 + v1.random_uniform(v1.shape(x)))
+    return tf.abs(x) * 3.0 * mask
+
+
 def condition(tf: Any, v1: Any, x: Any) -> Any:
     training = v1.placeholder_with_default(False, (), "keras_learning_phase")
     v1.disable_control_flow_v2()
@@ -113,6 +119,7 @@ def checked(tf: Any, v1: Any, x: Any) -> Any:
 LEFT: dict[str, tuple[Callable[..., Any], list[str]]] = {
     "dropout of TF1": (dropout1, []),
     "dropout of TF2": (dropout2, []),
+    "dropout of a product": (dropout_of_a_product, ["AbsVal"]),  # the factor is the next Power's
     "a cond that is off": (condition, []),
     "a cond of functions": (condition2, ["AbsVal"]),
     "checks": (checked, []),
@@ -131,6 +138,25 @@ def test_what_training_left_is_gone(name: str, tmp_path: Path) -> None:
     net = written(frozen(graph, tmp_path), tmp_path)
     assert net.types == ["Input", "Power", *layers, "Power"]
     assert tuple(net.network.layers[0].tops[0].shape) == (1, 3, 9, 8)
+    last = net.network.layers[-1].message.power_param
+    assert last.scale == (3 if name == "dropout of a product" else 1)
+
+
+@pytest.mark.parametrize("name", ["added", "multiplied", "uniform"])
+def test_noise_is_refused(name: str, tmp_path: Path) -> None:
+    """An input that it is added to stays one."""
+
+    def build(tf: Any, v1: Any) -> None:
+        x = v1.placeholder(tf.float32, (2, 9, 8, 3), "x")
+        y = v1.placeholder(tf.float32, (2, 9, 8, 3), "y")
+        made = v1.random_uniform if name == "uniform" else v1.random_normal
+        noise = made((2, 9, 8, 3), 0.0, 0.5, name="noise")
+        noise = noise * tf.exp(x) if name == "multiplied" else noise
+        tf.add(x + noise, y, name="sum")
+
+    graph, _ = tf1(build)
+    with pytest.raises(UnsupportedError, match=r"node 'noise[^']*' \(Random"):
+        written(frozen(graph, tmp_path), tmp_path)
 
 
 def test_a_cond_that_depends_on_the_data(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def test_outputs_of_further_calls(tmp_path: Path, caffe: Caffe) -> None:
     layers = keras.layers
     a, b = keras.Input((6, 5, 4), name="a"), keras.Input((6, 5, 4), name="b")
     conv = layers.Conv2D(4, 3, padding="same", name="conv")
-    tower = keras.Sequential([layers.Input((6, 5, 4)), layers.Conv2D(4, 1, name="deep")], "tower")
+    tower = keras.Sequential([layers.Input((6, 5, 4)), layers.Conv2D(4, 1, name="deep")])
     model = keras.Model([a, b], [conv(a), conv(b), tower(tower(conv(b)))])
     net = check(model, tmp_path, caffe)
     report = compared(model, net, caffe)

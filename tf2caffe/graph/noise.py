@@ -1,6 +1,6 @@
-"""Random noise that is left in a graph is training's: dropout keeps everything, noise adds nothing.
+"""Dropout that is left in a graph is training's: inference keeps everything.
 
-Inference has none of it, and no layer of Caffe's makes random numbers at test time.
+Other random numbers stay and are refused by name: no layer of Caffe's makes any.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tf2caffe.graph import Graph, Node, Tensor, all_nodes
+
+_CLOSE = 1e-4  # 1 / keep, rounded
 
 _RANDOM = frozenset(
     [
@@ -22,6 +24,7 @@ _RANDOM = frozenset(
 _MASK = frozenset(
     ["Floor", "Add", "AddV2", "Sub", "Mul", "GreaterEqual", "Cast", "Less", "Identity"]
 )
+_TRUTHS = frozenset(["Floor", "GreaterEqual", "Less"])  # make 0 or 1 of a random number
 
 
 def keep_everything(definition: Any, inputs: Mapping[str, str]) -> dict[str, str]:
@@ -52,11 +55,17 @@ def keep_everything(definition: Any, inputs: Mapping[str, str]) -> dict[str, str
     left = {}
     for name, tensor in inputs.items():
         node = nodes[tensor.partition(":")[0]]
-        if node.name in values and node.op == "Placeholder":
+        if node.name in values and _may_be_number(node):
             _make_constant(node, values[node.name])
         else:
             left[name] = tensor
     return left
+
+
+def _may_be_number(node: Any) -> bool:
+    """Whether it is a placeholder of a single number, or of no known shape: not an image."""
+    shape = node.attr["shape"].shape
+    return node.op == "Placeholder" and (shape.unknown_rank or not shape.dim)
 
 
 def _make_constant(node: Any, value: float) -> None:
@@ -79,7 +88,7 @@ def without_noise(graph: Graph) -> None:
         return
     alias: dict[Tensor, Tensor] = {}
     for node in all_nodes(graph.outputs.values()):
-        kept = _kept(node)
+        kept = _kept(node, graph)
         if kept is not None:
             alias[Tensor(node)] = kept
     for node in list(all_nodes(graph.outputs.values())):
@@ -90,21 +99,32 @@ def without_noise(graph: Graph) -> None:
         graph.notes.append(f"dropout that the graph has for training is left out: {names}")
 
 
-def _kept(node: Node) -> Tensor | None:
+def _kept(node: Node, graph: Graph) -> Tensor | None:
     """What a dropout is of; None if the node is none."""
     if node.op in ("Select", "SelectV2") and _is_mask(node.inputs[0]):
-        return _unscaled(node.inputs[1])
+        zeros = node.inputs[2]
+        return _unscaled(node.inputs[1], node.inputs[0], graph) if _is_zero(zeros, graph) else None
     if node.op != "Mul":
         return None
     for x, mask in (node.inputs, reversed(node.inputs)):
         if _is_mask(mask) and not _is_mask(x):
-            return _unscaled(x)
+            return _unscaled(x, mask, graph)
     return None
 
 
+def _is_zero(tensor: Tensor, graph: Graph) -> bool:
+    """Also zeros of a shape that is computed."""
+    while tensor.op in ("Fill", "BroadcastTo"):
+        tensor = tensor.node.inputs[1 if tensor.op == "Fill" else 0]
+    return tensor.op == "ZerosLike" or graph.number(tensor) == 0
+
+
 def _is_mask(tensor: Tensor) -> bool:
-    """Whether it is made of random numbers and single numbers alone."""
-    found, stack = False, [tensor]
+    """Whether it is zeros and ones, made of random numbers and single numbers alone."""
+    truth = _truth(tensor)
+    if truth.op not in _TRUTHS:
+        return False
+    found, stack = False, [truth]
     while stack:
         node = stack.pop().node
         if node.op in _RANDOM:
@@ -116,13 +136,34 @@ def _is_mask(tensor: Tensor) -> bool:
     return found
 
 
-def _unscaled(x: Tensor) -> Tensor:
-    """Without the factor 1 / keep, which is a single number."""
-    if x.op in ("RealDiv", "Mul") and _is_number(x.node.inputs[1]):
-        return x.node.inputs[0]
-    if x.op == "Mul" and _is_number(x.node.inputs[0]):
-        return x.node.inputs[1]
+def _truth(mask: Tensor) -> Tensor:
+    while mask.op in ("Cast", "Identity"):
+        mask = mask.node.inputs[0]
+    return mask
+
+
+def _unscaled(x: Tensor, mask: Tensor, graph: Graph) -> Tensor:
+    """Without the factor 1 / keep; a factor that is another number stays."""
+    if x.op not in ("RealDiv", "Mul"):
+        return x
+    pairs = [x.node.inputs] if x.op == "RealDiv" else [x.node.inputs, x.node.inputs[::-1]]
+    for inner, factor in pairs:
+        number, keep = graph.number(factor), _keep(_truth(mask), graph)
+        if not _is_number(factor) or not number or not keep:
+            continue
+        scale = 1 / number if x.op == "RealDiv" else number
+        if abs(scale * keep - 1) < _CLOSE:
+            return inner
     return x
+
+
+def _keep(truth: Tensor, graph: Graph) -> float | None:
+    """The share that a mask keeps."""
+    inputs = truth.node.inputs
+    if truth.op == "Floor":
+        inputs = inputs[0].node.inputs
+    number = next((graph.number(t) for t in inputs if _is_number(t)), None)
+    return 1 - number if number is not None and truth.op == "GreaterEqual" else number
 
 
 def _is_number(tensor: Tensor) -> bool:
