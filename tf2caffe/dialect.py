@@ -26,6 +26,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tf2caffe.net.families import family
 from tfcaffe.errors import MappingError, UsageError
 from tfcaffe.mapping.document import Listing, Node, Section, Text, parse, read_text, wrong
 
@@ -34,6 +35,7 @@ _HEADERS = ("input_layer", "input_dim")
 _KEYS = ("dialect", "name", "about", "extends", "types", "without", "with", "header", "eps")
 _MORE_KEYS = ("forms", "limits", "seen")
 _LIMITS = ("name",)
+_FORMS = ("bottoms", "overhang")  # that are no fields
 _DEPTH = 8  # files that extend each other
 
 Forms = Mapping[str, Mapping[str, tuple[str, ...]]]
@@ -155,7 +157,10 @@ def _read(path: Path, depth: int) -> Dialect:
         base = _read(beside, depth + 1) if beside.suffix == ".yaml" else _shipped(extends)
     types = _texts(root, "types")
     found = frozenset(types) if types is not None else base.types
-    found = (found - set(_texts(root, "without") or ())) | set(_texts(root, "with") or ())
+    without = set(_texts(root, "without") or ())
+    if missing := sorted(without - found):
+        raise MappingError(f"{path}: without: there is no type {missing[0]!r} to take away")
+    found = (found - without) | set(_texts(root, "with") or ())
     header = _text(root, "header") or base.header
     if header not in _HEADERS:
         raise MappingError(f"{path}: header {header!r}: it is one of {', '.join(_HEADERS)}")
@@ -188,7 +193,23 @@ def _forms(root: Section) -> Iterator[tuple[str, Mapping[str, tuple[str, ...]]]]
     for kind, fields in node.items:
         if not isinstance(fields, Section):
             raise wrong(fields.place, f"{kind.value}: fields, each with its values in brackets")
+        known = (*_FORMS, *_fields(kind))
+        for name, _ in fields.items:
+            if name.value not in known:
+                raise wrong(name.place, f"{kind.value} has no field {name.value!r}")
         yield kind.value, {name.value: _listed(name.value, values) for name, values in fields.items}
+
+
+def _fields(kind: Text) -> list[str]:
+    """The fields of a layer type's own message; an error if the type is never written."""
+    from tfcaffe.files import schema
+
+    try:
+        own = family(kind.value).field
+    except KeyError:
+        raise wrong(kind.place, f"no layer type {kind.value!r} is ever written") from None
+    layer = schema.load().message("LayerParameter").DESCRIPTOR
+    return [field.name for field in layer.fields_by_name[own].message_type.fields] if own else []
 
 
 def _listed(name: str, node: Node) -> tuple[str, ...]:

@@ -76,6 +76,9 @@ def test_not_portable_layers_are_noted(tmp_path: Path) -> None:
         ("dialect: 1\nextends: caffe-1.0\neps: small\n", "'small' is no number"),
         ("dialect: 1\nextends: caffe-1.0\nlimits: {names: 3}\n", "no such limit 'names'"),
         ("dialect: 1\nextends: caffe-1.0\nforms: [Scale]\n", "forms are layer types"),
+        ("dialect: 1\nextends: caffe-1.0\nwithout: [Relu]\n", "without: there is no type 'Relu'"),
+        ("dialect: 1\nextends: caffe-1.0\nforms: {Pool: {a: [1]}}\n", "no layer type 'Pool'"),
+        ("dialect: 1\nextends: ssd\nforms: {Pooling: {pol: [MAX]}}\n", "has no field 'pol'"),
     ],
 )
 def test_bad_files(text: str, told: str, tmp_path: Path) -> None:
