@@ -190,3 +190,18 @@ def test_outputs_of_further_calls(tmp_path: Path, caffe: Caffe) -> None:
     net = check(model, tmp_path, caffe)
     report = compared(model, net, caffe)
     assert sum(blob.type == "Convolution" for blob in report.blobs) == len(net.types) - 2
+
+
+def test_samples_are_refused(tmp_path: Path) -> None:
+    """Each call draws others: not one of them, kept for ever."""
+    import keras
+
+    seeds = keras.random.SeedGenerator(1)
+
+    class Sample(keras.layers.Layer):  # type: ignore[misc]
+        def call(self, x: Any) -> Any:
+            return x + keras.random.normal(keras.ops.shape(x), seed=seeds)
+
+    x = keras.Input((6,), name="x")
+    with pytest.raises(ConversionError, match=r"Random.*layer 'sample'"):
+        written(keras.Model(x, Sample(name="sample")(x)), tmp_path)

@@ -48,12 +48,25 @@ def record(
             values[node] = values[node.inputs[0].node]
         elif node.op in _SIZES and (size := _size(node)) is not None:
             values[node] = partial(np.asarray, size)
-        elif op.op_def.is_stateful or node.op in _MERGES:
+        elif op.op_def.is_stateful or node.op in _MERGES or _draws_anew(node, values):
             volatile.add(node)
     graph = Graph({}, {}, values, evaluator(values), nodes=nodes, volatile=volatile)
     graph.inputs = {name: graph.find(tensor) for name, tensor in inputs.items()}
     graph.outputs = {name: graph.find(tensor) for name, tensor in outputs.items()}
     return graph
+
+
+def _draws_anew(node: Node, values: Mapping[Node, Any]) -> bool:
+    """Whether random numbers come from a seed that is a variable: Keras's SeedGenerator."""
+    if node.op != "StatelessRandomGetKeyCounter":
+        return False
+    stack = [node]
+    while stack:
+        top = stack.pop()
+        if top in values:
+            return True
+        stack += [t.node for t in top.inputs]
+    return False
 
 
 def _size(node: Node) -> Any:
