@@ -42,7 +42,7 @@ def gather(site: Site) -> Value:
             "alone (Embed)"
         )
     dimension = int(site.constant(2)) if len(site.node.inputs) > 2 else 0
-    made = _reordered(site, site.value(0), dimension, site.constant(1).reshape(-1))
+    made = reordered(site, site.value(0), dimension, site.constant(1).reshape(-1))
     layout = axes.reshaped(made.layout, Tensor(site.node).shape)  # as many dimensions as indices
     assert layout is not None
     return Value(made.blob, layout)
@@ -53,7 +53,7 @@ def reverse(site: Site) -> Value:
     """From the last to the first."""
     x = site.value(0)
     for dimension in site.constant(1).reshape(-1):
-        x = _reordered(site, x, int(dimension), np.arange(x.tf_shape[dimension])[::-1])
+        x = reordered(site, x, int(dimension), np.arange(x.tf_shape[dimension])[::-1])
     return x
 
 
@@ -63,11 +63,12 @@ def roll(site: Site) -> Value:
     x = site.value(0)
     pairs = zip(site.constant(1).reshape(-1), site.constant(2).reshape(-1), strict=True)
     for shift, dimension in pairs:
-        x = _reordered(site, x, int(dimension), np.roll(np.arange(x.tf_shape[dimension]), shift))
+        x = reordered(site, x, int(dimension), np.roll(np.arange(x.tf_shape[dimension]), shift))
     return x
 
 
-def _reordered(site: Site, x: Value, dimension: int, index: np.ndarray) -> Value:
+def reordered(site: Site, x: Value, dimension: int, index: np.ndarray) -> Value:
+    """Along one of the tensor's dimensions, the numbers at these places."""
     dimension %= len(x.tf_shape)
     x, axis = alone(site, x, dimension)
     made = chosen(site, Value(x.blob, Layout.caffe(x.shape)), axis, index, hint="choose")

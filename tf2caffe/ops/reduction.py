@@ -11,6 +11,7 @@ from tf2caffe.net import axes, windows
 from tf2caffe.net.factors import apart, axes_of, of_dimensions, run_of, shrunk
 from tf2caffe.net.site import Site, Value
 from tf2caffe.ops import no_op, op
+from tf2caffe.ops.lookup import reordered
 from tfcaffe.layout import Layout
 
 _KINDS = {"Mean": "mean", "Sum": "sum", "Max": "max", "Min": "min", "Prod": "prod"}
@@ -28,9 +29,15 @@ def reduced(site: Site) -> Value:
 
 @op("ArgMax", "ArgMin")
 def argmax(site: Site) -> Value:
-    """ArgMax along an axis; its numbers are whole, in float."""
+    """ArgMax along an axis, from the last to the first; its numbers are whole, in float.
+
+    Of equal numbers TensorFlow takes the first, Caffe the last (argmax_layer.cpp sorts pairs of
+    value and place).
+    """
     x = site.value()
     dimension = int(site.constant(1)) % len(x.tf_shape)
+    last = x.tf_shape[dimension] - 1
+    x = reordered(site, x, dimension, np.arange(last, -1, -1))
     if x.axis_of(dimension) is None:
         x = site.to(x, x.plain())
     axis = x.axis_of(dimension)
@@ -38,11 +45,9 @@ def argmax(site: Site) -> Value:
     name = site.node.op.lower()
     if name == "argmin":
         x = site.power(x, scale=-1.0, hint="neg")
-    site.builder.notes.append(
-        f"{site.node}: of equal numbers Caffe's ArgMax takes the last, TensorFlow the first"
-    )
     top = site.layer("ArgMax", x, hint=name, axis=axis)
-    return _without(Value(top, shrunk(x.layout, of_dimensions(x.layout, [dimension]))), [dimension])
+    places = Value(top, shrunk(x.layout, of_dimensions(x.layout, [dimension])))
+    return _without(site.power(places, scale=-1.0, shift=last, hint="place"), [dimension])
 
 
 @no_op("TopKV2", "TopK")
