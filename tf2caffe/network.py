@@ -235,4 +235,9 @@ def _twin(builder: Builder, layers: Sequence[NewLayer], raw: str) -> Twin:
         tuple(ordered),
         tuple(t for t in outputs if t),
         of_source=True,
+        whole=tuple(
+            builder.values[tensor].blob.name
+            for tensor in graph.inputs.values()
+            if "int" in tensor.dtype and tensor in builder.values
+        ),
     )

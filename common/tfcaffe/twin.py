@@ -52,12 +52,14 @@ class Twin:
         outputs: the model's outputs in order, as they lie there.
         of_source: whether the Caffe net was made of the model, and not the model of the net: then
             the nodes bear the model's own names.
+        whole: input blobs that the model takes whole numbers for.
     """
 
     inputs: tuple[BlobTwin, ...]
     blobs: tuple[BlobTwin, ...]
     outputs: tuple[BlobTwin, ...]
     of_source: bool = False
+    whole: tuple[str, ...] = ()
 
     def to_json(self, **more: Any) -> str:
         """The record as text; `more` are facts for people (versions, the source)."""
@@ -69,6 +71,7 @@ class Twin:
                 "blobs": [_blob_to_json(blob) for blob in self.blobs],
                 "outputs": [_blob_to_json(blob) for blob in self.outputs],
                 **({"of_source": True} if self.of_source else {}),
+                **({"whole": self.whole} if self.whole else {}),
             },
             ensure_ascii=False,
             indent=1,
@@ -93,6 +96,7 @@ class Twin:
                 tuple(_blob_from_json(blob) for blob in data["blobs"]),
                 tuple(_blob_from_json(blob) for blob in data["outputs"]),
                 data.get("of_source") is True,
+                tuple(str(name) for name in data.get("whole", ())),
             )
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise FileFormatError(f"{path}: its record {MEMBER} is damaged: {error}") from error

@@ -205,3 +205,17 @@ def test_samples_are_refused(tmp_path: Path) -> None:
     x = keras.Input((6,), name="x")
     with pytest.raises(ConversionError, match=r"Random.*layer 'sample'"):
         written(keras.Model(x, Sample(name="sample")(x)), tmp_path)
+
+
+def test_verify_feeds_whole_numbers_where_the_model_wants_them(
+    tmp_path: Path, caffe: Caffe
+) -> None:
+    import keras
+
+    from tfcaffe.verify import verify
+
+    x = keras.Input((8, 7, 3), name="image", dtype="uint8")
+    y = keras.layers.Rescaling(1 / 127.5, -1.0, name="scaled")(x)
+    model = randomised(keras.Model(x, keras.layers.Conv2D(4, 3, name="conv")(y)))
+    net = written(model, tmp_path)
+    assert verify(net.prototxt, net.caffemodel, model, oracle=caffe).verdict == "equal"

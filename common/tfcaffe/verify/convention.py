@@ -87,7 +87,11 @@ def from_source(twin: Twin, model: Model) -> Twin:
         )
     seen = blobs if model.sees_inside else ()
     return Twin(
-        inputs, tuple(b for b in seen if model.has((b.node, b.output))), outputs, of_source=True
+        inputs,
+        tuple(b for b in seen if model.has((b.node, b.output))),
+        outputs,
+        of_source=True,
+        whole=twin.whole,
     )
 
 

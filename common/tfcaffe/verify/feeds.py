@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
@@ -21,6 +21,9 @@ from tfcaffe.verify.reference_net import is_training
 _KEEP_INDICES = {"Concat", "Dropout", "Flatten", "Permute", "Reshape", "Slice", "Split", "Tile"}
 
 
+_WHOLE = 128  # numbers that any type of whole numbers has
+
+
 @dataclass(frozen=True)
 class Input:
     """One input blob of the net.
@@ -28,7 +31,8 @@ class Input:
     Args:
         shape: what may be fed; None is a free size.
         usual: the prototxt's sizes.
-        indices: how many rows the Embed layers have that look up this blob's numbers; 0 if none.
+        indices: how many rows the Embed layers have that look up this blob's numbers, or how many
+            whole numbers a model takes that takes no others; 0 if any number will do.
         compared: whether anything but training reads it; the others are fed zeros.
     """
 
@@ -39,8 +43,15 @@ class Input:
     compared: bool
 
 
-def inputs_of(plan: Plan, shapes: Mapping[str, FreeShape]) -> list[Input]:
-    """The net's inputs in order; `shapes` are what the model takes, where that is known."""
+def inputs_of(
+    plan: Plan, shapes: Mapping[str, FreeShape], whole: Collection[str] = ()
+) -> list[Input]:
+    """The net's inputs in order.
+
+    Args:
+        shapes: what the model takes, where that is known.
+        whole: blobs that it takes whole numbers for.
+    """
     readers = plan.net.consumers()
     found = []
     for i, entry in enumerate(plan.layers):
@@ -50,7 +61,7 @@ def inputs_of(plan: Plan, shapes: Mapping[str, FreeShape]) -> list[Input]:
             usual = plan.shapes[i][t]
             own = entry.tops[t].shape if plan.free_batch else usual
             read = any(not is_training(plan.net.layers[r]) for r in readers.get(Ref(i, t), []))
-            rows = _rows(plan, Ref(i, t), readers)
+            rows = _rows(plan, Ref(i, t), readers) or (_WHOLE if top in whole else 0)
             found.append(Input(top, shapes.get(top, own), usual, rows, read))
     return found
 

@@ -88,7 +88,8 @@ def prepare(
     )
     if record is not None:
         _check_preprocessing(record, preprocessing, _name(model))
-    arrays, more = _inputs(feeds.inputs_of(plan, shapes), preprocessing, given)
+    whole = record.whole if record is not None else ()
+    arrays, more = _inputs(feeds.inputs_of(plan, shapes, whole), preprocessing, given)
     plan = make_plan(run, {name: array.shape for name, array in arrays.items()})
     if record is not None and numbers is not None:
         check_shapes(plan, record, numbers, _name(model))
