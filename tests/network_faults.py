@@ -63,8 +63,8 @@ NETWORK_FAULTS = (
     (
         "gates of an LSTM in Keras's order",
         f"{_OPS}/recurrent.py",
-        "return np.concatenate([i, f, o, c], axis=-1)",
-        "return np.concatenate([i, f, c, o], axis=-1)",
+        "return np.concatenate([apart[i] for i in _GATES], axis=-1)",
+        "return np.concatenate(apart, axis=-1)",
         f"{_TESTS}/test_recurrent.py",
     ),
     (

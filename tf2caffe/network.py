@@ -91,7 +91,7 @@ def _put_in_order(builder: Builder, title: str, tensor: Tensor) -> None:
     value = builder.values[tensor]
     sizes, fine = value.tf_shape, [value.plain()]
     if len(sizes) > 2:
-        fine.append(Layout.channels_last((sizes[0], sizes[-1], *sizes[1:-1])))
+        fine.append(Layout.of_tensor(sizes))
     if not any(axes.alike(value.layout, layout) for layout in fine):
         builder.values[tensor] = Site(builder, tensor.node).to(value, value.plain())
 
@@ -186,7 +186,7 @@ def _input_layout(builder: Builder, tensor: Tensor) -> Layout:
     usual = Layout.caffe(shape)
     if len(shape) < 3:
         return usual
-    last = Layout.channels_last((shape[0], shape[-1], *shape[1:-1]))
+    last = Layout.of_tensor(shape)
     choice = [last, usual] if len(shape) in (4, 5) else [usual, last]
     if len(shape) == 5:  # images in time, which are read as a batch
         n, t, h, w, c = shape

@@ -149,6 +149,13 @@ class Layout:
         return cls(tuple((size,) for size in shape), tuple((i,) for i in order))
 
     @classmethod
+    def of_tensor(cls, shape: Sequence[int]) -> Layout:
+        """The blob `N,C,spatial…` of a tensor `N,spatial…,C` of this shape."""
+        if len(shape) < 3:
+            return cls.caffe(shape)
+        return cls.channels_last((shape[0], shape[-1], *shape[1:-1]))
+
+    @classmethod
     def natural(cls, shape: Sequence[int | None]) -> Layout:
         """What a blob has at the model's border: channels last from four axes up, else Caffe's."""
         return cls.channels_last(shape) if len(shape) in (4, 5) else cls.caffe(shape)

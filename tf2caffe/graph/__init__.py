@@ -49,6 +49,11 @@ class Node:
     def __hash__(self) -> int:
         return id(self)
 
+    @property
+    def channels_last(self) -> bool:
+        """What its `data_format` says; most ops have none and mean the last dimension."""
+        return not str(self.attrs.get("data_format") or "NHWC").startswith("NC")
+
 
 @dataclass(frozen=True)
 class Tensor:

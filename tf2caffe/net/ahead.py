@@ -51,7 +51,7 @@ def _suits(builder: Builder, tensor: Tensor, layout: Layout) -> bool:
     sizes = [int(size or 0) for size in layout.tf_shape]
     if len(sizes) not in (4, 5):
         return False
-    return axes.alike(layout, Layout.channels_last((sizes[0], sizes[-1], *sizes[1:-1])))
+    return axes.alike(layout, Layout.of_tensor(sizes))
 
 
 def _readers(builder: Builder, tensor: Tensor) -> Iterator[tuple[Tensor, Node]]:

@@ -93,8 +93,7 @@ class Value:
         """The layout with one axis per dimension that moves the fewest numbers."""
         usual = Layout.caffe(self.tf_shape)
         if len(self.tf_shape) in (4, 5):
-            n, *spatial, c = self.tf_shape
-            last = Layout.channels_last((n, c, *spatial))
+            last = Layout.of_tensor(self.tf_shape)
             if axes.alike(self.layout, last) or not axes.alike(self.layout, usual):
                 return last
         return usual
@@ -171,16 +170,12 @@ class Site:
 
     def image_layout(self, tf_shape: Sequence[int]) -> Layout:
         """How a tensor of this shape lies in a blob with the channels on axis 1."""
-        if not self.channels_last:
-            return Layout.caffe(tf_shape)
-        rank = len(tf_shape)
-        order = (0, rank - 1, *range(1, rank - 1)) if rank > 2 else tuple(range(rank))
-        return Layout.channels_last(tuple(tf_shape[i] for i in order))
+        return Layout.of_tensor(tf_shape) if self.channels_last else Layout.caffe(tf_shape)
 
     @property
     def channels_last(self) -> bool:
         """What the node's `data_format` says."""
-        return not str(self.attrs.get("data_format", "NHWC") or "NHWC").startswith("NC")
+        return self.node.channels_last
 
     def spatial(self, numbers: Sequence[_T]) -> tuple[_T, ...]:
         """Of one entry for each of the tensor's dimensions, those of the spatial ones."""
@@ -264,8 +259,8 @@ class Site:
 
     def image_of(self, blob: Blob) -> Value:
         """A blob with the channels on axis 1, by the node's `data_format`."""
-        layout = Layout.channels_last(blob.shape) if self.channels_last else None
-        return Value(blob, layout or Layout.caffe(blob.shape))
+        lies = Layout.channels_last if self.channels_last else Layout.caffe
+        return Value(blob, lies(blob.shape))
 
     def to(self, value: Value, want: Layout) -> Value:
         """The same tensor in another layout: nothing, a Reshape, or layers that move numbers."""

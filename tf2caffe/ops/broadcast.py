@@ -42,7 +42,7 @@ def eltwise(site: Site, a: Value, b: Value, operation: str) -> Value:
 def _plain(shape: tuple[int, ...], like: Value) -> Layout:
     """One axis for each dimension; the channels on axis 1 if `like` has them there."""
     if len(shape) in (4, 5) and like.plain() != Layout.caffe(like.tf_shape):
-        return Layout.channels_last((shape[0], shape[-1], *shape[1:-1]))
+        return Layout.of_tensor(shape)
     return Layout.caffe(shape)
 
 

@@ -21,7 +21,7 @@ def across_channels(site: Site) -> Value:
     x = site.value()
     size = 2 * int(site.attrs["depth_radius"]) + 1
     shape = x.tf_shape
-    x = site.to(x, Layout.channels_last((shape[0], shape[-1], *shape[1:-1])))
+    x = site.to(x, Layout.of_tensor(shape))
     top = site.layer(
         "LRN",
         x,

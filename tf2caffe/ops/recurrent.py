@@ -17,8 +17,10 @@ from tf2caffe.net.along import parameter
 from tf2caffe.net.linear import chosen
 from tf2caffe.net.site import Numbers, Site, Value
 from tf2caffe.ops import keras_layer, no_layer
+from tfcaffe.layers.recurrent import KERAS_GATES, LSTM, gate_places
 from tfcaffe.layout import Layout
 
+_GATES = gate_places(LSTM.gates, KERAS_GATES)
 _UNROLL = (
     "with unroll=True in Keras it is written as plain layers, step by step; or cut the net before "
     "it with --outputs"
@@ -161,13 +163,13 @@ def _lstm(
     units = cell.units
 
     def gates(read: Any) -> Numbers:
-        """Keras's i, f, c, o along the last axis as Caffe's i, f, o, c."""
+        """Keras's numbers with the gates, along the last axis, in Caffe's order."""
 
-        def laid() -> np.ndarray:
-            i, f, c, o = np.split(np.asarray(read()), 4, axis=-1)
-            return np.concatenate([i, f, o, c], axis=-1)
+        def ordered() -> np.ndarray:
+            apart = np.split(np.asarray(read()), len(_GATES), axis=-1)
+            return np.concatenate([apart[i] for i in _GATES], axis=-1)
 
-        return laid
+        return ordered
 
     exposed = list(states) or [_zeros(site, x, units) for _ in range(2 * expose)]
     blobs = site.layers(
@@ -177,7 +179,7 @@ def _lstm(
         *exposed,
         weights={
             "input_weights": gates(lambda: cell.kernel),
-            "bias": gates(lambda: cell.bias if cell.use_bias else np.zeros(4 * units)),
+            "bias": gates(lambda: cell.bias if cell.use_bias else np.zeros(len(_GATES) * units)),
             "recurrent_weights": gates(lambda: cell.recurrent_kernel),
         },
         hint=hint,

@@ -56,7 +56,7 @@ def _steps(node: Node, graph: Graph) -> tuple[Tensor, list[Step], Tensor | None]
 
 def _reader(node: Node, graph: Graph, constant: Tensor) -> Callable[[], Array]:
     behind = 0
-    if node.op == "BiasAdd" and str(node.attrs.get("data_format") or "NHWC").startswith("NC"):
+    if node.op == "BiasAdd" and not node.channels_last:
         behind = len(node.shapes[0] or ()) - 2
 
     def read() -> Array:

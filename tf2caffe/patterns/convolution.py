@@ -24,8 +24,7 @@ _CUT = 2  # rows; kernels that cut more are larger than what else cuts
 
 def channel_axis(node: Node) -> int:
     """The dimension of a node's first output that holds the channels, by its `data_format`."""
-    first = str(node.attrs.get("data_format") or "NHWC").startswith("NC")
-    return 1 if first else len(node.shapes[0] or ()) - 1
+    return len(node.shapes[0] or ()) - 1 if node.channels_last else 1
 
 
 @pattern(*FORWARD)
@@ -234,7 +233,7 @@ def _dimension(node: Node, source: Tensor, term: Tensor) -> int | None:
     """The dimension that the numbers which are added lie along."""
     rank = len(source.shape)
     if node.op == "BiasAdd":
-        return 1 if str(node.attrs.get("data_format") or "NHWC").startswith("NC") else rank - 1
+        return rank - 1 if node.channels_last else 1
     shape = (1,) * (rank - len(term.shape)) + term.shape
     varied = [d for d, size in enumerate(shape) if size != 1]
     if not varied and source.shape[-1] == 1:

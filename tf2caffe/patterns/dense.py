@@ -19,7 +19,7 @@ def bias(node: Node, graph: Graph) -> bool:
     source, term = node.inputs
     if not graph.is_constant(term) or graph.is_constant(source):
         return False
-    if str(node.attrs.get("data_format") or "NHWC").startswith("NC"):
+    if not node.channels_last:
         return False
     between = source.node if source.op == "Reshape" else None
     made = between.inputs[0] if between else source

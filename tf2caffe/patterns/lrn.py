@@ -115,7 +115,7 @@ def _within(
             pads, squares = found, squares.node.inputs[0]
     elif attrs["padding"] != "SAME" or max(sizes) > 1:
         return False
-    last = not str(attrs.get("data_format") or "NHWC").startswith("NC")
+    last = total.node.channels_last
     spatial = sizes[1:3] if last else sizes[2:]
     size = spatial[0]
     usual = np.zeros((4, 2), int)

@@ -30,7 +30,7 @@ def einsum(node: Node, graph: Graph) -> bool:
 @pattern("BiasAdd", order=-3)
 def bias_add(node: Node, graph: Graph) -> bool:
     """A bias that the net computes itself: so Keras adds two values of batch 1."""
-    first = str(node.attrs.get("data_format") or "NHWC").startswith("NC")
+    first = not node.channels_last
     if first or any(map(graph.is_constant, node.inputs)):
         return False
     node.op, node.attrs = "AddV2", {}

@@ -19,6 +19,13 @@ from tfcaffe.layers.base import (
     vector,
 )
 
+KERAS_GATES = "ifco"  # along the last axis of Keras's kernels and biases; c is the candidate
+
+
+def gate_places(gates: str, theirs: str) -> tuple[int, ...]:
+    """For each of a blob's `gates` its number in `theirs`; empty if they are in the same order."""
+    return () if gates == theirs else tuple(map(theirs.index, gates))
+
 
 class Recurrent(Family):
     """Reads `x` [T, N, …], `cont` [T, N] (0 where a sequence begins) and perhaps one input for all

@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from tfcaffe.layers.base import Param
+from tfcaffe.layers.recurrent import KERAS_GATES, gate_places
 from tfcaffe.layout import Pattern, Shape
 from tfcaffe.mapping.transform import Part, Transform, inputs_of
 
-KERAS_GATES = "ifco"
 _AXIS = r"(?:[a-z](?:[a-z0-9_]*[a-z0-9])?|1)\b *"
 _SIDE = rf" *(?:{_AXIS}|\( *(?:{_AXIS})+\) *)+"  # of an einops pattern
 _CANDIDATES = ("HWIO", "HWOI", "OIHW", "IOHW", "OHWI", "HWIM", "DHWIO", "OIDHW", "WIO", "IO", "OI")
@@ -132,7 +132,7 @@ def gate_order(param: Param, letters: str) -> tuple[int, ...]:
     said = letters.replace("g", "c").replace("j", "c")
     if sorted(said) != sorted(param.gates):
         raise LayoutError(f"`gates` names i, f, c (or g, or j) and o once each, not {letters!r}")
-    return () if said == param.gates else tuple(said.index(gate) for gate in param.gates)
+    return gate_places(param.gates, said)
 
 
 def part_of(transform: Transform, first: int, whole: int) -> Part:
