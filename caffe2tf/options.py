@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Literal, TypedDict
 
-from tfcaffe.errors import UsageError
+from tfcaffe.options import completed
 
 AnyPath = str | PathLike[str]
 
@@ -60,15 +60,6 @@ _DEFAULTS: Options = {
 
 
 def with_defaults(options: Options) -> Options:
-    """All options, those that were not given at their defaults.
-
-    Raises:
-        TypeError: there is no such option.
-        UsageError: one name or path where several may be given.
-    """
-    if unknown := options.keys() - _DEFAULTS.keys():
-        raise TypeError(f"unexpected keyword argument {min(unknown)!r}; see caffe2tf.Options")
-    for name in ("stage", "outputs", "proto", "plugin"):
-        if isinstance(options.get(name), str | PathLike):
-            raise UsageError(f"{name}={options.get(name)!r}: give a list")
-    return {**_DEFAULTS, **options}
+    """All options, those that were not given at their defaults; see `completed`."""
+    lists = ("stage", "outputs", "proto", "plugin")
+    return completed(options, _DEFAULTS, lists, "caffe2tf.Options")

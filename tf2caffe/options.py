@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Literal, TypedDict
 
-from tfcaffe.errors import UsageError
 from tfcaffe.mapping.sides import SideOptions
+from tfcaffe.options import completed
 
 AnyPath = str | PathLike[str]
 
@@ -64,15 +64,6 @@ _DEFAULTS: Options = {
 
 
 def with_defaults(options: Options) -> Options:
-    """All options, those that were not given at their defaults.
-
-    Raises:
-        TypeError: there is no such option.
-        UsageError: one name or path where several may be given.
-    """
-    if unknown := options.keys() - _DEFAULTS.keys():
-        raise TypeError(f"unexpected keyword argument {min(unknown)!r}; see tf2caffe.Options")
-    for name in ("inputs", "outputs", "plugin"):
-        if isinstance(options.get(name), str | PathLike):
-            raise UsageError(f"{name}={options.get(name)!r}: give a list")
-    return {**_DEFAULTS, **options}
+    """All options, those that were not given at their defaults; see `completed`."""
+    lists = ("inputs", "outputs", "plugin")
+    return completed(options, _DEFAULTS, lists, "tf2caffe.Options")

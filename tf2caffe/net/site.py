@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from tf2caffe.net.families import family as family_of
 from tfcaffe.errors import NetError, UnsupportedError
 from tfcaffe.files import schema
 from tfcaffe.files import weights as files
+from tfcaffe.layers.base import Param
 from tfcaffe.layout import Layout, Shape
 from tfcaffe.net import Layer
 
@@ -183,20 +185,10 @@ class Site:
 
     # -- what it becomes
 
-    def layer(
-        self,
-        kind: str,
-        *bottoms: Value,
-        weights: Mapping[str, Numbers] | None = None,
-        caffe: Mapping[str, Numbers] | None = None,
-        hint: str = "",
-        tops: int = 1,
-        **options: Any,
-    ) -> Blob:
-        """Add a layer with one top; see `layers`."""
-        return self.layers(
-            kind, *bottoms, weights=weights, caffe=caffe, hint=hint, tops=tops, **options
-        )[0]
+    def layer(self, kind: str, *bottoms: Value, **how: Any) -> Blob:
+        """Add a layer with one top; all else is as for `layers`."""
+        (top,) = self.layers(kind, *bottoms, **how)
+        return top
 
     def layers(
         self,
@@ -242,7 +234,7 @@ class Site:
         except NetError as error:
             raise self.refusal(f"Caffe refuses what it would be: {error}") from error
         blobs = [
-            _weights(param.shape, param.layout.to_caffe, (weights or {}), (caffe or {}), param.role)
+            files.Blob(param.shape, partial(_numbers, param, weights or {}, caffe or {}))
             for param in params
         ]
         made = [Blob(tuple(shape)) for shape in shapes]
@@ -333,19 +325,11 @@ def _set(message: Any, options: Mapping[str, Any]) -> None:
                 message.ClearField(name)
 
 
-def _weights(
-    shape: Shape,
-    to_caffe: Callable[[Array], Array],
-    weights: Mapping[str, Numbers],
-    caffe: Mapping[str, Numbers],
-    role: str,
-) -> files.Blob:
-    def read() -> Array:
-        if not role:
-            return np.ones(shape, np.float32)  # BatchNorm's factor
-        given = caffe.get(role, weights.get(role))
-        array = np.asarray(given() if callable(given) else given, np.float32)
-        laid = array if role in caffe else to_caffe(array)
-        return np.ascontiguousarray(laid).reshape(shape)
-
-    return files.Blob(shape, read)
+def _numbers(param: Param, weights: Mapping[str, Numbers], caffe: Mapping[str, Numbers]) -> Array:
+    """A blob's numbers as Caffe lays them, read when they are written."""
+    if not param.role:
+        return param.unspoken()
+    given = caffe.get(param.role, weights.get(param.role))
+    array = np.asarray(given() if callable(given) else given, np.float32)
+    laid = array if param.role in caffe else param.layout.to_caffe(array)
+    return np.ascontiguousarray(laid).reshape(param.shape)

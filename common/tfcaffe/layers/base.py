@@ -40,6 +40,10 @@ class Param:
     filler: str = ""
     gates: str = ""
 
+    def unspoken(self) -> np.ndarray:
+        """What a blob without a role is written as: a factor of 1, as all else is divided by it."""
+        return np.ones(self.shape, np.float32)
+
 
 @dataclass(frozen=True)
 class Layouts:

@@ -49,7 +49,7 @@ def to_layers(
             pair = pairs.get(owner)
             read: Callable[[], Floats]
             if not param.role:
-                read = partial(_ones, param.shape)  # statistics are divided already
+                read = param.unspoken
             elif pair is not None:
                 read = partial(_blob, pair, variables)
             else:
@@ -152,10 +152,6 @@ def _rows(
 
 def _numbers(params: Iterable[Param]) -> int:
     return max(1, sum(prod(param.shape) for param in params))
-
-
-def _ones(shape: Shape) -> Floats:
-    return np.ones(shape, np.float32)
 
 
 def _based(base: Binding, owner: tuple[int, int], role: str) -> Floats:

@@ -7,6 +7,7 @@ from os import PathLike
 from typing import Literal, TypedDict
 
 from tfcaffe.errors import UsageError
+from tfcaffe.options import completed
 from tfcaffe.twin import Twin
 from tfcaffe.verify.compare import RTOL, Array
 
@@ -78,12 +79,8 @@ def with_defaults(options: Options) -> Options:
         TypeError: there is no such option.
         UsageError: a value that an option does not have.
     """
-    if unknown := options.keys() - _DEFAULTS.keys():
-        raise TypeError(f"unexpected keyword argument {min(unknown)!r}; see tfcaffe.verify.Options")
-    for name in ("input", "stage", "proto", "plugin"):
-        if isinstance(options.get(name), str | PathLike):
-            raise UsageError(f"{name}={options.get(name)!r}: give a list")
-    given: Options = {**_DEFAULTS, **options}
+    lists = ("input", "stage", "proto", "plugin")
+    given = completed(options, _DEFAULTS, lists, "tfcaffe.verify.Options")
     if given["mode"] not in ("chained", "isolated"):
         raise UsageError(f"--mode {given['mode']}: there are chained and isolated")
     if not given["rtol"] >= 0:
