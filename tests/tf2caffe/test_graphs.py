@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,17 @@ def tf1(build: Callable[[Any, Any], None]) -> tuple[Any, Any]:
     with tf.Graph().as_default() as graph, v1.variable_scope("", use_resource=False):
         build(tf, v1)
     return graph, v1
+
+
+@contextmanager
+def control_flow(v1: Any, functions: bool) -> Iterator[None]:
+    """Conditions and loops as functions (While), or as TF1's switches and frames."""
+    before = v1.control_flow_v2_enabled()
+    (v1.enable_control_flow_v2 if functions else v1.disable_control_flow_v2)()
+    try:
+        yield
+    finally:
+        (v1.enable_control_flow_v2 if before else v1.disable_control_flow_v2)()
 
 
 def answer(graph: Any, v1: Any, feeds: dict[str, Any], name: str = "y") -> Any:
@@ -96,19 +108,18 @@ def dropout_of_a_product(tf: Any, v1: Any, x: Any) -> Any:
 
 def condition(tf: Any, v1: Any, x: Any) -> Any:
     training = v1.placeholder_with_default(False, (), "keras_learning_phase")
-    v1.disable_control_flow_v2()
-    return v1.cond(
-        tf.logical_and(training, True), lambda: dropout1(tf, v1, x) * 7.0, lambda: tf.identity(x)
-    )
+    with control_flow(v1, functions=False):
+        return v1.cond(
+            tf.logical_and(training, True),
+            lambda: dropout1(tf, v1, x) * 7.0,
+            lambda: tf.identity(x),
+        )
 
 
 def condition2(tf: Any, v1: Any, x: Any) -> Any:
     training = v1.placeholder(tf.bool, (), "is_training")
-    v1.enable_control_flow_v2()
-    try:
+    with control_flow(v1, functions=True):
         return v1.cond(tf.logical_not(training), lambda: tf.abs(x), lambda: x * 7.0)
-    finally:
-        v1.disable_control_flow_v2()
 
 
 def checked(tf: Any, v1: Any, x: Any) -> Any:
@@ -169,14 +180,16 @@ def test_a_cond_that_depends_on_the_data(tmp_path: Path) -> None:
         written(frozen(graph, tmp_path), tmp_path)
 
 
-def test_a_loop(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("functions", "op"), [(False, "loop"), (True, "StatelessWhile")])
+def test_a_loop(functions: bool, op: str, tmp_path: Path) -> None:
     def build(tf: Any, v1: Any) -> None:
         x = v1.placeholder(tf.float32, (1, 6), "x")
-        _, y = tf.while_loop(lambda i, _: i < 3, lambda i, y: (i + 1, tf.tanh(y)), (0, x))
+        with control_flow(v1, functions):
+            _, y = tf.while_loop(lambda i, _: i < 3, lambda i, y: (i + 1, tf.tanh(y)), (0, x))
         tf.nn.relu(y, name="y")
 
     graph, _ = tf1(build)
-    with pytest.raises(ConversionError, match=r"^node '\S+' \(loop\): a loop, .* the Keras model"):
+    with pytest.raises(ConversionError, match=rf"^node '\S+' \({op}\): a loop, .* the Keras model"):
         written(frozen(graph, tmp_path), tmp_path)
 
 
