@@ -27,7 +27,7 @@ from typing import Any
 
 from tfcaffe.errors import ConversionError
 from tfcaffe.load import load_net
-from tfcaffe.plan import make_plan
+from tfcaffe.plan import Plan, make_plan
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 OUT = REPOSITORY / "out"
@@ -104,9 +104,13 @@ def sweep(root: Path, *, again: bool, only: str) -> list[dict[str, Any]]:
 def blob_bytes(net: Path) -> int:
     """What the net's blobs take in Caffe; 0 for a net that is refused anyhow."""
     try:
-        plan = make_plan(load_net(net))
+        return bytes_of(make_plan(load_net(net)))
     except ConversionError:
         return 0
+
+
+def bytes_of(plan: Plan) -> int:
+    """What all blobs of a plan take as float32."""
     return 4 * sum(math.prod(shape) for shapes in plan.shapes for shape in shapes)
 
 

@@ -23,7 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
-from corpus_sweep import OUT, TRAINED, blob_bytes, corpus, items
+from corpus_sweep import OUT, TRAINED, bytes_of, corpus, items
 from sweeping import sweep
 
 RESULTS, TABLE = OUT / "roundtrips.jsonl", OUT / "roundtrips.md"
@@ -34,7 +34,7 @@ APPLICATIONS = (
     *("DenseNet121@64", "EfficientNetB0@64", "InceptionV3@97", "VGG16@64", "Xception@97"),
 )
 _LISTED = 5
-_HEAVY = 2**30  # bytes of blobs of a net that is compared without being run
+_HEAVY = 2**31  # bytes of blobs of a net that is compared without being run
 
 
 def cases(root: Path) -> list[str]:
@@ -103,7 +103,7 @@ def _in_caffe(plan: Any, one: tuple[Path, Path], two: tuple[Path, Path]) -> floa
 
     from tfcaffe.oracle.pycaffe import Caffe
 
-    if blob_bytes(one[0]) > _HEAVY:
+    if bytes_of(plan) > _HEAVY:
         return None
     rng = np.random.default_rng(SEED)
     fed = {
