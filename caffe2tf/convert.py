@@ -17,6 +17,7 @@ from caffe2tf.source import Source, read_source
 from tfcaffe.errors import OutputError, UsageError, naming
 from tfcaffe.input import FileIdentity
 from tfcaffe.load import CARRIED
+from tfcaffe.options import only
 from tfcaffe.output import check_writable, replacing_all, spare_inputs
 from tfcaffe.progress import Watch, unwatched
 
@@ -94,15 +95,11 @@ def fill_by(
 ) -> list[str]:
     """Write the variables that a mapping names; arguments and errors as for `convert`."""
     from caffe2tf.fill import fill
-    from tfcaffe.mapping.sides import SideOptions
+    from tfcaffe.mapping import sides
 
-    chosen: SideOptions = {"like": like}
-    for name, value in options.items():
-        if name in SideOptions.__annotations__:
-            chosen[name] = value  # type: ignore[literal-required]
-        elif value and value != with_defaults({})[name]:  # type: ignore[literal-required]
-            flag = name.replace("_", "-")
-            raise UsageError(f"--{flag} shapes a model, and --mapping only moves numbers")
+    given = with_defaults(options)
+    reason = "shapes a model, and --mapping only moves numbers"
+    chosen = only(sides.DEFAULTS, given, with_defaults({}), reason)
     if to is not None:
         raise UsageError("--mapping writes .ckpt, .npz or .weights.h5, by the output's suffix")
     if str(net) == "-":
@@ -111,7 +108,16 @@ def fill_by(
         raise UsageError("--mapping moves numbers: name the WEIGHTS")
     paths = [output] if isinstance(output, str | PathLike) else list(output)
     targets = [Path(path) for path in paths]
-    return fill(net, weights, targets, mapping=mapping, overwrite=overwrite, watch=watch, **chosen)
+    return fill(
+        net,
+        weights,
+        targets,
+        like=like,
+        mapping=mapping,
+        overwrite=overwrite,
+        watch=watch,
+        **chosen,
+    )
 
 
 @dataclass(frozen=True)

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack, cast
+from typing import Any, Unpack
 
 from tf2caffe.fill import fill
-from tf2caffe.options import AllOptions, Options, with_defaults
+from tf2caffe.options import AllOptions, of_mapping, of_whole
 from tf2caffe.whole import Conversion
 from tfcaffe.errors import UsageError
-from tfcaffe.mapping.sides import AnyPath, SideOptions
+from tfcaffe.mapping.sides import AnyPath
 from tfcaffe.progress import Watch, unwatched
-
-_UNSAID: tuple[Any, ...] = (
-    None,
-    "",
-    False,
-    0,
-    (),
-    [],
-    {},
-    "TEST",
-)  # what options have that were not given
 
 
 def convert(
@@ -56,13 +45,10 @@ def convert(
         ConversionError: with the node or the line, and the way out; nothing is written then.
         TypeError: there is no such option.
     """
-    given = cast(dict[str, Any], options)
     if prototxt is None and mapping is None:
         return conversion(source, output, base, overwrite, options).run(watch)
     if prototxt is None or mapping is None:
         raise UsageError("give both --prototxt NET.prototxt and --mapping MAP, or neither")
-    _refuse(_apart(given, Options, SideOptions), "is for whole networks, without --mapping")
-    sides = cast(SideOptions, _apart(given, None, Options, keep=SideOptions))
     return fill(
         source,
         output,
@@ -71,7 +57,7 @@ def convert(
         base=base,
         overwrite=overwrite,
         watch=watch,
-        **sides,
+        **of_mapping(options),
     )
 
 
@@ -84,26 +70,6 @@ def conversion(
         ConversionError: what can be told so far.
         TypeError: there is no such option.
     """
-    given = cast(dict[str, Any], options)
-    only_with = {"base": base, **_apart(given, SideOptions, Options)}
-    _refuse(only_with, "goes with --prototxt NET.prototxt and --mapping MAP")
-    chosen = with_defaults(cast(Options, _apart(given, None, SideOptions, keep=Options)))
-    return Conversion.of(source, output, chosen, overwrite)
-
-
-def _apart(given: dict[str, Any], only: Any, but: Any, keep: Any = None) -> dict[str, Any]:
-    """The options of `only` (None for all) that are not those of `but`, or are of `keep`."""
-    kept = keep.__annotations__ if keep else {}
-    return {
-        name: value
-        for name, value in given.items()
-        if name in kept
-        or (name not in but.__annotations__ and (only is None or name in only.__annotations__))
-    }
-
-
-def _refuse(given: dict[str, Any], reason: str) -> None:
-    defaults = with_defaults({})
-    for name, value in given.items():
-        if value not in _UNSAID and value != defaults.get(name):
-            raise UsageError(f"--{name.replace('_', '-')} {reason}")
+    if base is not None:
+        raise UsageError("--base goes with --prototxt NET.prototxt and --mapping MAP")
+    return Conversion.of(source, output, of_whole(options), overwrite)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import Literal, TypedDict
+from typing import Literal, TypedDict, cast
 
+from tfcaffe.mapping import sides
 from tfcaffe.mapping.sides import SideOptions
-from tfcaffe.options import completed
+from tfcaffe.options import completed, only
 
 AnyPath = str | PathLike[str]
 
@@ -63,7 +64,33 @@ _DEFAULTS: Options = {
 }
 
 
+_ALL_DEFAULTS: AllOptions = {**sides.DEFAULTS, **_DEFAULTS}
+_LISTS = ("inputs", "outputs", "plugin")
+
+
 def with_defaults(options: Options) -> Options:
     """All options, those that were not given at their defaults; see `completed`."""
-    lists = ("inputs", "outputs", "plugin")
-    return completed(options, _DEFAULTS, lists, "tf2caffe.Options")
+    return completed(options, _DEFAULTS, _LISTS, "tf2caffe.Options")
+
+
+def of_whole(options: AllOptions) -> Options:
+    """The options of a whole network, all of them.
+
+    Raises:
+        TypeError: there is no such option.
+        UsageError: one that goes with a mapping says something.
+    """
+    given = _complete(options)
+    reason = "goes with --prototxt NET.prototxt and --mapping MAP"
+    return cast(Options, only(_DEFAULTS, given, _ALL_DEFAULTS, reason))
+
+
+def of_mapping(options: AllOptions) -> SideOptions:
+    """The options that go with a mapping, all of them; raises as `of_whole` does."""
+    given = _complete(options)
+    reason = "is for whole networks, without --mapping"
+    return cast(SideOptions, only(sides.DEFAULTS, given, _ALL_DEFAULTS, reason))
+
+
+def _complete(options: AllOptions) -> AllOptions:
+    return completed(options, _ALL_DEFAULTS, [*sides.LISTS, *_LISTS], "tf2caffe.options.AllOptions")

@@ -17,6 +17,7 @@ from tf2caffe.sources import Source, kind_of
 from tf2caffe.write import write
 from tfcaffe.errors import OutputError, UsageError
 from tfcaffe.input import FileIdentity
+from tfcaffe.options import flag, said
 from tfcaffe.output import check_writable, replacing_all, spare_inputs
 from tfcaffe.plugins import load_plugins
 from tfcaffe.progress import Watch, unwatched
@@ -87,11 +88,9 @@ class Conversion:
         file = self.source if isinstance(self.source, str | PathLike) else None
         of = "" if file is None else f" of {Path(file).name}"
         lines = [f"{opened.name}: {opened.kind}{of}, converted by tf2caffe"]
-        said = [
-            f"--{name.replace('_', '-')} {_told(value)}" for name, value in _given(self.options)
-        ]
-        if said:
-            lines.append(f"options: {' '.join(said)}")
+        if options := said(self.options, with_defaults({})):
+            told = (f"{flag(name)} {_told(value)}" for name, value in options.items())
+            lines.append(f"options: {' '.join(told)}")
         if network.fixed:
             lines.append(f"height and width are fixed by: {_listed(network.fixed)}")
         return [" ".join(line.split()) for line in lines]
@@ -114,11 +113,6 @@ def _check(options: Options) -> None:
         raise UsageError(f"--scale {scale}: give a finite number other than 0")
     if "" in [*options["inputs"], *options["outputs"]]:
         raise UsageError("--inputs and --outputs: a name is empty")
-
-
-def _given(options: Options) -> list[tuple[str, Any]]:
-    defaults = with_defaults({})
-    return [(name, v) for name, v in options.items() if v and v != defaults.get(name)]
 
 
 def _told(value: Any) -> str:

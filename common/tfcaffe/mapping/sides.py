@@ -14,6 +14,7 @@ from tfcaffe.load import load_net
 from tfcaffe.mapping import orders, shipped
 from tfcaffe.mapping.mapping_file import MappingFile, load_mapping
 from tfcaffe.mapping.resolve import Resolved, resolve
+from tfcaffe.options import completed
 from tfcaffe.plan import Plan, make_plan
 from tfcaffe.plugins import load_plugins
 from tfcaffe.variables.base import Shape, Variables
@@ -85,6 +86,19 @@ class SideOptions(TypedDict, total=False):
     plugin: Sequence[AnyPath]
 
 
+DEFAULTS: SideOptions = {
+    "like": None,
+    "prefix": "",
+    "ema": False,
+    "phase": "TEST",
+    "level": 0,
+    "stage": (),
+    "proto": (),
+    "plugin": (),
+}
+LISTS = ("stage", "proto", "plugin")
+
+
 def read_sides(
     mapping: AnyPath,
     net: AnyPath,
@@ -114,15 +128,14 @@ def read_net(net: AnyPath, **options: Unpack[SideOptions]) -> Plan:
         ConversionError: the net is missing, damaged or wrong.
         TypeError: there is no such option.
     """
-    if unknown := options.keys() - SideOptions.__annotations__.keys():
-        raise TypeError(f"unexpected keyword argument {min(unknown)!r}; see SideOptions")
-    load_plugins([Path(path) for path in options.get("plugin", ())])
+    given = completed(options, DEFAULTS, LISTS, "SideOptions")
+    load_plugins([Path(path) for path in given["plugin"]])
     layers = load_net(
         net,
-        phase=options.get("phase", "TEST"),
-        level=options.get("level", 0),
-        stages=options.get("stage", ()),
-        protos=[Path(path) for path in options.get("proto", ())],
+        phase=given["phase"],
+        level=given["level"],
+        stages=given["stage"],
+        protos=[Path(path) for path in given["proto"]],
     )
     with naming(layers.path):
         check_types(layers, _NO_TYPE)
