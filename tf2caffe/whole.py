@@ -23,6 +23,21 @@ from tfcaffe.plugins import load_plugins
 from tfcaffe.progress import Watch, unwatched
 
 SUFFIXES = (".prototxt", ".caffemodel")
+_OTHERS = frozenset(
+    [
+        ".keras",
+        ".h5",
+        ".hdf5",
+        ".pb",
+        ".pbtxt",
+        ".meta",
+        ".ckpt",
+        ".npz",
+        ".npy",
+        ".onnx",
+        ".tflite",
+    ]
+)
 log = logging.getLogger("tf2caffe")
 
 
@@ -32,6 +47,11 @@ def targets(output: Any) -> list[Path]:
     stem = path.with_suffix("") if path.suffix in SUFFIXES else path
     if not stem.name:
         raise UsageError(f"-o {output}: name a file, without its suffix")
+    if path.suffix in _OTHERS:
+        raise UsageError(
+            f"-o {output}: {' and '.join(SUFFIXES)} are written, not {path.suffix}; say "
+            f"-o {path.with_suffix('')}"
+        )
     return [stem.with_name(stem.name + suffix) for suffix in SUFFIXES]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import tf2caffe
 from tf2caffe.__main__ import main
+from tf2caffe.whole import targets
 from tfcaffe.errors import ConversionError
 from tfcaffe.files import caffemodel
 from tfcaffe.oracle.pycaffe import Caffe
@@ -61,6 +62,7 @@ def test_convert(
 def test_the_stem_with_or_without_a_suffix(name: str, tiny: Path, tmp_path: Path) -> None:
     tf2caffe.convert(tiny, tmp_path / name)
     assert names(tmp_path) == ["net.caffemodel", "net.prototxt"]
+    assert [path.name for path in targets("v1.0")] == ["v1.0.prototxt", "v1.0.caffemodel"]
     with pytest.raises(ConversionError, match="exists already; give --overwrite"):
         tf2caffe.convert(tiny, tmp_path / name)
     before = (tmp_path / "net.caffemodel").read_bytes()
@@ -97,6 +99,7 @@ def test_nothing_is_written_if_anything_is_wrong(tiny: Path, tmp_path: Path) -> 
 
 BAD_USAGE = [
     ("nothing.keras -o net", "nothing.keras: there is no such file"),
+    ("model.keras -o a/v1.0.h5", "are written, not .h5; say -o a/v1.0"),
     ("model.keras -o no/net", "there is no folder "),
     ("model.keras -o model", "model.prototxt: exists already"),
     ("model.keras -o net --scale 0", "--scale 0.0: give a finite number"),

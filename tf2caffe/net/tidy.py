@@ -164,8 +164,12 @@ def _name(layers: Sequence[NewLayer]) -> None:
     Blobs are called after the layer that makes them.
     """
     groups: dict[str, list[NewLayer]] = {}
+    first_calls = {caffe_layer(layer.origin) for layer in layers if "#" not in layer.origin}
     for layer in layers:
-        groups.setdefault(caffe_layer(layer.origin), []).append(layer)
+        title = caffe_layer(layer.origin)
+        while "#" in layer.origin and title in first_calls:  # of another layer
+            title += "_"
+        groups.setdefault(title, []).append(layer)
     taken = set(groups)
     for origin, group in groups.items():
         main = _main(group)

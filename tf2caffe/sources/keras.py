@@ -7,7 +7,9 @@ ones) are not called: one node stands for the whole layer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -20,11 +22,11 @@ from tf2caffe.ops import keras_layers
 from tf2caffe.options import Options
 from tf2caffe.sources import Source
 from tfcaffe.errors import FileFormatError, UnsupportedError
-from tfcaffe.keras_graph import calls
-from tfcaffe.keras_graph import tensors as tensors_of
+from tfcaffe.keras_graph import Body, Calls, Step, functional
 
 _SUFFIXES = (".keras", ".h5", ".hdf5")
 _SCOPE = "k"
+_PLAIN = re.compile(r"[A-Za-z0-9_.\\/>-]*")  # what TensorFlow allows in a scope
 
 
 def takes(source: Any) -> bool:
@@ -77,10 +79,11 @@ class _Tracer:
 
     def __init__(self, model: Any, options: Options) -> None:
         self.model, self.options = model, options
-        self.functional = getattr(model, "_functional", None) or model
+        self.functional: Any = functional(model)
         self.notes: list[str] = []
         self._scopes: dict[str, str] = {}  # scope -> Keras layer
         self._layers: list[_Whole] = []
+        self._values: dict[int, Any] = {}
         self._marks: dict[tuple[str, int], Any] = {}
 
     def graph(self) -> Graph:
@@ -129,13 +132,15 @@ class _Tracer:
 
     def _inputs(self) -> dict[str, tuple[tuple[int, ...], Any]]:
         """Name, shape and type of each input; a free batch is 1."""
-        symbols = getattr(self.functional, "inputs", None)
-        if not symbols:
+        if self.functional is None:
             raise UnsupportedError(
                 f"model {self.model.name!r}: has no defined inputs; call it once on data, or make "
                 "it a functional model"
+                if hasattr(self.model, "_functional")
+                else f"model {self.model.name!r}: its layers are wired in Python code; export it "
+                "as a SavedModel and convert that"
             )
-        known = {_name_of(symbol): symbol for symbol in symbols}
+        known = {_name_of(symbol): symbol for symbol in self.functional.inputs}
         sizes = {name: tuple(symbol.shape) for name, symbol in known.items()}
         shapes = all_fixed(fixed_shapes(sizes, self.options))
         return {name: (shape, known[name].dtype) for name, shape in shapes.items()}
@@ -148,40 +153,33 @@ class _Tracer:
         return names[:count]
 
     def _run(self, tensors: list[Any]) -> list[Any]:
-        if not hasattr(self.functional, "_nodes_by_depth"):
-            raise UnsupportedError(
-                f"model {self.model.name!r}: its layers are wired in Python code; export it as a "
-                "SavedModel and convert that"
-            )
-        return self._run_functional(self.functional, tensors)
+        found = Calls(self.functional)
+        results = self._run_body(found.body, tensors)
+        fed = set(found.body.inputs)
+        self._marks = {
+            place: self._values[number]
+            for place, number in found.places.items()
+            if number in self._values and number not in fed
+        }
+        return results
 
-    def _run_functional(self, model: Any, tensors: list[Any]) -> list[Any]:
+    def _run_body(self, body: Body, tensors: list[Any]) -> list[Any]:
         import keras
         import tensorflow as tf
 
-        values: dict[int, Any] = dict(zip(map(id, model.inputs), tensors, strict=True))
-        for node in calls(model):
-            if node.is_input:
-                continue
-            arguments, keywords = node.arguments.fill_in(values)
-            operation = node.operation
-            inner = getattr(operation, "_functional", None) or operation
-            if hasattr(inner, "_nodes_by_depth"):
-                flat = keras.tree.flatten((arguments, _tensors_only(keywords)))
-                results = self._run_functional(inner, flat)
-            else:
-                scope = f"{_SCOPE}{len(self._scopes)}"
-                self._scopes[scope] = operation.name
-                with tf.name_scope(scope):
-                    results = keras.tree.flatten(self._call(operation, node, arguments, keywords))
-            values.update(zip(map(id, node.outputs), results, strict=True))
-        if model is self.functional:
-            fed = {id(symbol) for symbol in model.inputs}
-            known = tensors_of(model).items()
-            self._marks = {place: values[id(s)] for place, s in known if id(s) not in fed}
-        return [values[id(symbol)] for symbol in model.outputs]
+        values = self._values
+        values.update(zip(body.inputs, tensors, strict=True))
+        for step in body.steps:
+            arguments, keywords = step.arguments(values)
+            layer = step.node.operation
+            scope = f"{_SCOPE}{len(self._scopes)}"
+            self._scopes[scope] = step.name
+            with tf.name_scope(f"{scope}/"), _plain_names(layer):  # also within another
+                results = keras.tree.flatten(self._call(layer, step, arguments, keywords))
+            values.update(zip(step.writes, results, strict=True))
+        return [values[number] for number in body.outputs]
 
-    def _call(self, operation: Any, node: Any, arguments: Any, keywords: Any) -> Any:
+    def _call(self, operation: Any, step: Step, arguments: Any, keywords: Any) -> Any:
         import keras
         import tensorflow as tf
 
@@ -191,7 +189,7 @@ class _Tracer:
         masks += [getattr(t, "_keras_mask", None) for t in flat]
         masked = any(mask is not None for mask in masks)
         if type(operation).__name__ == "TimeDistributed" and not masked:
-            return self._each_step(operation.layer, flat[0])
+            return self._each_step(operation.layer, step, flat[0])
         if type(operation).__name__ in keras_layers() and not _is_unrolled(operation):
             token = str(len(self._layers))
             shapes = keras.tree.flatten(operation.compute_output_spec(*arguments, **keywords))
@@ -210,18 +208,17 @@ class _Tracer:
                 f"layer {operation.name!r}: Keras cannot call it: {' '.join(lines[:3])}"
             ) from error
 
-    def _each_step(self, layer: Any, x: Any) -> Any:
+    def _each_step(self, layer: Any, step: Step, x: Any) -> Any:
         """TimeDistributed: for inference the steps are as good as a larger batch."""
         import keras
         import tensorflow as tf
 
         batch, steps, *rest = x.shape
         flat = tf.reshape(x, (batch * steps, *rest))
-        inner = getattr(layer, "_functional", None) or layer
-        if hasattr(inner, "_nodes_by_depth"):
-            results = self._run_functional(inner, [flat])
+        if step.body and functional(layer):
+            results = self._run_body(step.body, [flat])
         else:
-            results = keras.tree.flatten(self._call(layer, None, (flat,), {}))
+            results = keras.tree.flatten(self._call(layer, step, (flat,), {}))
         return [tf.reshape(r, (batch, steps, *r.shape[1:])) for r in results]
 
     def _restore_layers(self, graph: Graph) -> None:
@@ -234,6 +231,20 @@ class _Tracer:
 
     def _origin(self, name: str, op: str) -> str:
         return self._scopes.get(name.partition("/")[0], name)
+
+
+@contextmanager
+def _plain_names(operation: Any) -> Iterator[None]:
+    """Keras opens a scope of a layer's name, of which TensorFlow takes few letters in a graph."""
+    layers = getattr(operation, "_flatten_layers", lambda: [operation])()
+    odd = {layer: layer.name for layer in layers if not _PLAIN.fullmatch(layer.name)}
+    try:
+        for layer in odd:
+            layer.name = "layer"
+        yield
+    finally:
+        for layer, name in odd.items():
+            layer.name = name
 
 
 def _tensors_only(keywords: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfcaffe.errors import FileFormatError, UsageError
-from tfcaffe.keras_graph import calls, tensors
+from tfcaffe.keras_graph import Body, Calls, functional
 from tfcaffe.verify.compare import Array
 from tfcaffe.verify.model import Instead, ModelError, Place, Visit, first_line
 
@@ -43,18 +44,20 @@ class KerasModel:
     def __init__(self, model: Any, name: str) -> None:
         import keras
 
-        functional = getattr(model, "_functional", None) or model  # a Sequential holds one
-        if not isinstance(functional, keras.Model) or not hasattr(functional, "_nodes_by_depth"):
+        found = functional(model) if isinstance(model, keras.Model) else None
+        if found is None:
             raise UsageError(f"{name}: is no functional Keras model, so its layers cannot be seen")
         self.name = name
-        self.model = functional
-        self.inputs = tuple(t._keras_history.operation.name for t in functional.inputs)
-        self._tensors = tensors(functional)
-        places = {id(tensor): place for place, tensor in self._tensors.items()}
-        self.outputs = tuple(places[id(tensor)] for tensor in functional.outputs)
+        self.model = found
+        self.inputs = tuple(t._keras_history.operation.name for t in found.inputs)
+        self._calls = Calls(found)
+        fed = zip(self.inputs, self._calls.body.inputs, strict=True)
+        self._places: dict[Place, int] = {**self._calls.places, **{(n, 0): t for n, t in fed}}
+        places = {number: place for place, number in self._places.items()}
+        self.outputs = tuple(places[number] for number in self._calls.body.outputs)
 
     def has(self, place: Place) -> bool:
-        return place in self._tensors
+        return place in self._places
 
     def run(
         self,
@@ -63,43 +66,75 @@ class KerasModel:
         visit: Visit,
         instead: Instead | None = None,
     ) -> None:
-        """Node by node: a tensor is forgotten as soon as nothing reads it any more."""
-        from keras import ops, tree
+        """Step by step: a tensor is forgotten as soon as nothing reads it any more."""
+        from keras import ops
 
-        places = {id(self._tensors[place]): place for place in watched}
-        uses = Counter(id(t) for node in self._nodes() for t in node.input_tensors)
+        symbols = zip(self.inputs, self.model.inputs, strict=True)
+        fed = [ops.convert_to_tensor(feeds[name], symbol.dtype) for name, symbol in symbols]
+        places: dict[int, list[Place]] = {}
+        for place in watched:
+            places.setdefault(self._places[place], []).append(place)
+        self._run(self._calls.body, fed, _Watch(places, visit, instead))
+
+    def _run(self, body: Body, inputs: Sequence[Any], watch: _Watch) -> None:
+        from keras import tree
+
+        uses = Counter(number for step in body.steps for number in step.reads)
         values: dict[int, Any] = {}
 
-        def keep(symbol: Any, value: Any) -> None:
-            place = places.get(id(symbol))
-            if place is not None:
-                visit(place, np.asarray(ops.convert_to_numpy(value)))
-                if instead is not None and (replaced := instead(place)) is not None:
-                    value = ops.convert_to_tensor(np.ascontiguousarray(replaced), value.dtype)
-            if uses[id(symbol)]:
-                values[id(symbol)] = value
+        def keep(numbers: Sequence[int], made: Sequence[Any]) -> None:
+            for number, value in zip(numbers, made, strict=True):
+                kept = watch.see(number, value)
+                if uses[number]:
+                    values[number] = kept
 
-        for symbol, name in zip(self.model.inputs, self.inputs, strict=True):
-            keep(symbol, ops.convert_to_tensor(feeds[name], symbol.dtype))
-        for node in self._nodes():
-            arguments, keywords = node.arguments.fill_in(values)
-            if getattr(node.operation, "_call_has_training_arg", False):  # some default to True
+        keep(body.inputs, inputs)
+        for step in body.steps:
+            arguments, keywords = step.arguments(values)
+            layer = step.node.operation
+            if getattr(layer, "_call_has_training_arg", False):  # some default to True
                 keywords = {**keywords, "training": False}
             try:
-                results = tree.flatten(node.operation(*arguments, **keywords))
+                if step.body and any(n in watch.places for s in step.body.steps for n in s.writes):
+                    self._run(step.body, [_all_steps(layer, arguments[0])], watch)
+                results = tree.flatten(layer(*arguments, **keywords))
+            except ModelError:
+                raise
             except Exception as error:  # whatever the backend raises on numbers it cannot take
                 raise ModelError(
-                    f"{self.name}: its node {node.operation.name!r} fails on this input: "
-                    f"{first_line(error)}"
+                    f"{self.name}: its node {step.name!r} fails on this input: {first_line(error)}"
                 ) from error
-            for symbol in node.input_tensors:
-                uses[id(symbol)] -= 1
-                if not uses[id(symbol)]:
-                    values.pop(id(symbol), None)
+            for number in step.reads:
+                uses[number] -= 1
+                if not uses[number]:
+                    values.pop(number, None)
             del arguments, keywords
-            for symbol, value in zip(node.outputs, results, strict=True):
-                keep(symbol, value)
+            keep(step.writes, results)
 
-    def _nodes(self) -> Iterator[Any]:
-        """Calls of layers and operations, in an order in which they can run."""
-        return (node for node in calls(self.model) if not node.is_input)
+
+@dataclass(frozen=True)
+class _Watch:
+    """Who looks at the tensors, by number."""
+
+    places: Mapping[int, Sequence[Place]]
+    visit: Visit
+    instead: Instead | None
+
+    def see(self, number: int, value: Any) -> Any:
+        """Have a tensor visited; gives what takes its place."""
+        from keras import ops
+
+        for place in self.places.get(number, ()):
+            self.visit(place, np.asarray(ops.convert_to_numpy(value)))
+            if self.instead is not None and (replaced := self.instead(place)) is not None:
+                value = ops.convert_to_tensor(np.ascontiguousarray(replaced), value.dtype)
+        return value
+
+
+def _all_steps(layer: Any, x: Any) -> Any:
+    """What a model in TimeDistributed is called with, of all steps as one batch."""
+    from keras import ops
+
+    while type(layer).__name__ == "TimeDistributed":
+        x, layer = ops.reshape(x, (-1, *x.shape[2:])), layer.layer
+    return x
