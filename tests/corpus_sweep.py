@@ -10,28 +10,21 @@ written to `out/corpus.md` at the end.
 
 from __future__ import annotations
 
-import argparse
 import csv
-import itertools
-import json
 import math
-import os
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from corpus import CORPUS
+from sweeping import Sweep
 from tfcaffe.errors import ConversionError
 from tfcaffe.load import load_net
 from tfcaffe.plan import Plan, make_plan
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-OUT = REPOSITORY / "out"
-RESULTS, TABLE = OUT / "corpus.jsonl", OUT / "corpus.md"
+RANDOM, REAL, LAYER_TEST = "random weights", "trained", "OpenCV's layer test"
 SEED = 1
 BLOB_LIMIT, OUTPUT_LIMIT = 1e-4, 1e-5
 _HEAVY = 3 * 2**30  # bytes of blobs from which a net runs alone
@@ -56,57 +49,24 @@ LAYERS = "models/opencv_extra_caffe_layers"
 COMMON_INPUT = f"{LAYERS}/layer_dropout.npy"
 
 
-def corpus() -> Path:
-    """The corpus's folder."""
-    return (REPOSITORY / os.environ.get("CORPUS", "../shared/corpus")).resolve()
+@cache
+def kinds() -> dict[str, str]:
+    """What kind of net each is that stock Caffe loads, by its path within the corpus."""
+    with (CORPUS / "SOURCES.tsv").open(encoding="utf-8") as file:
+        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        loads = [r["local path"] for r in rows if r["loads in BVLC Caffe 1.0"].startswith("yes")]
+    found = {path: RANDOM for path in loads if path.startswith("prototxt/")}
+    found |= {f"models/{folder}/{net}": REAL for folder, (net, *_) in TRAINED.items()}
+    tests = (path for path in loads if path.startswith(LAYERS) and path.endswith(".prototxt"))
+    return found | dict.fromkeys(tests, LAYER_TEST)
 
 
-def items(root: Path) -> Iterator[tuple[str, str]]:
-    """(kind, path within the corpus) of everything that stock Caffe loads."""
-    with (root / "SOURCES.tsv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    for row in rows:
-        path, loads = row["local path"], row["loads in BVLC Caffe 1.0"].startswith("yes")
-        if path.startswith("prototxt/") and loads:
-            yield "random weights", path
-    for folder, (net, *_) in TRAINED.items():
-        yield "trained", f"models/{folder}/{net}"
-    for row in rows:
-        path = row["local path"]
-        loads = row["loads in BVLC Caffe 1.0"].startswith("yes")
-        if path.startswith(LAYERS) and path.endswith(".prototxt") and loads:
-            yield "OpenCV's layer test", path
-
-
-def sweep(root: Path, *, again: bool, only: str) -> list[dict[str, Any]]:
-    """Run what has no result yet; all results in the corpus's order."""
-    OUT.mkdir(exist_ok=True)
-    if again:
-        RESULTS.unlink(missing_ok=True)
-    known = {}
-    if RESULTS.exists():
-        for line in RESULTS.read_text(encoding="utf-8").splitlines():
-            result = json.loads(line)
-            known[result["path"]] = result
-    wanted = [item for item in items(root) if only in item[1]]
-    missing = [item for item in wanted if item[1] not in known]
-    heavy = [item for item in missing if blob_bytes(root / item[1]) > _HEAVY]
-    light = [item for item in missing if item not in heavy]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for result in itertools.chain(pool.map(_apart, light), map(_apart, heavy)):
-            known[result["path"]] = result
-            with RESULTS.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(result) + "\n")
-            print(_line(result), flush=True)
-    return [known[path] for _, path in wanted]
-
-
-def blob_bytes(net: Path) -> int:
-    """What the net's blobs take in Caffe; 0 for a net that is refused anyhow."""
+def _heavy(path: str) -> bool:
+    """Whether the net's blobs fill gigabytes in Caffe; not, where it is refused anyhow."""
     try:
-        return bytes_of(make_plan(load_net(net)))
+        return bytes_of(make_plan(load_net(CORPUS / path))) > _HEAVY
     except ConversionError:
-        return 0
+        return False
 
 
 def bytes_of(plan: Plan) -> int:
@@ -114,34 +74,13 @@ def bytes_of(plan: Plan) -> int:
     return 4 * sum(math.prod(shape) for shapes in plan.shapes for shape in shapes)
 
 
-def _apart(item: tuple[str, str]) -> dict[str, Any]:
-    """One net in a process of its own."""
-    kind, path = item
-    began = time.monotonic()
-    command = [sys.executable, __file__, "--one", kind, path]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    result: dict[str, Any]
-    try:
-        result = json.loads(done.stdout.splitlines()[-1])
-    except (IndexError, ValueError):
-        words = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        result = {"status": "failed", "reason": words[0]}
-    return {"path": path, "kind": kind, "seconds": round(time.monotonic() - began, 1), **result}
-
-
-def one(kind: str, path: str) -> dict[str, Any]:
+def one(path: str, folder: Path) -> dict[str, Any]:
     """Convert a net and verify it; the figures, or why not."""
-    root = corpus()
-    run = {
-        "random weights": _random,
-        "trained": _trained,
-        "OpenCV's layer test": _layer_test,
-    }[kind]
+    run = {RANDOM: _random, REAL: _trained, LAYER_TEST: _layer_test}[kinds()[path]]
     try:
-        with tempfile.TemporaryDirectory(prefix="tfcaffe-corpus-") as folder:
-            return run(root / path, Path(folder))
+        return run(CORPUS / path, folder)
     except ConversionError as error:
-        return {"status": "refused", "reason": str(error).replace(str(root), "").strip()}
+        return {"status": "refused", "reason": str(error).replace(str(CORPUS), "").strip()}
 
 
 def _random(net: Path, folder: Path) -> dict[str, Any]:
@@ -170,7 +109,7 @@ def _random(net: Path, folder: Path) -> dict[str, Any]:
 
 def _trained(net: Path, folder: Path) -> dict[str, Any]:
     _, weights, mean, scale = TRAINED[net.parent.name]
-    images = sorted((corpus() / "images").glob("*.jpg"))
+    images = sorted((CORPUS / "images").glob("*.jpg"))
     answers = [
         _verified(
             net,
@@ -198,7 +137,7 @@ def _layer_test(net: Path, folder: Path) -> dict[str, Any]:
         layers = load_net(net).layers
         caffemodel.write(weights, (LayerBlobs(la.name, la.type, Blobs.of([])) for la in layers))
     own = net.with_suffix(".input.npy")
-    common = corpus() / COMMON_INPUT
+    common = CORPUS / COMMON_INPUT
     seen: dict[str, Any] = {}
     answer = _verified(
         net,
@@ -265,7 +204,7 @@ def table(results: list[dict[str, Any]]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for r in results:
-        name = Path(r["path"]).parent.name if r["kind"] == "trained" else Path(r["path"]).stem
+        name = Path(r["path"]).parent.name if r["kind"] == REAL else Path(r["path"]).stem
         if "worst" in r:
             output = "–" if r["output"] is None else f"{r['output']:.1e}"
             cells = [r["status"], r["blobs"], r["unproven"], f"{r['worst']:.1e}"]
@@ -285,24 +224,19 @@ def table(results: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> int:
-    """Run the sweep; 1 if a net differs or fails."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--again", action="store_true", help="forget earlier results")
-    parser.add_argument("--only", default="", help="nets whose path has this text")
-    parser.add_argument("--one", nargs=2, metavar=("KIND", "PATH"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.one:
-        print(json.dumps(one(*options.one)))
-        return 0
-    if not corpus().is_dir():
-        print(f"no corpus of real nets at {corpus()}; set CORPUS to its folder")
-        return 0
-    results = sweep(corpus(), again=options.again, only=options.only)
-    TABLE.write_text(table(results), encoding="utf-8")
-    print(f"wrote {TABLE}")
-    return int(any(r["status"] not in ("equal", "refused") for r in results))
-
+SWEEP = Sweep(
+    __file__,
+    "corpus",
+    kinds,
+    one,
+    table,
+    needs=CORPUS,
+    good=["equal", "refused"],
+    key="path",
+    facts=lambda path: {"kind": kinds()[path]},
+    alone=_heavy,
+    line=_line,
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(SWEEP.main(__doc__))

@@ -11,24 +11,15 @@ was; the table is written to `out/mappings.md` at the end.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import sys
-import tempfile
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-os.environ["KERAS_BACKEND"] = "tensorflow"
-
-from corpus_sweep import OUT, corpus
+from corpus import CORPUS
 from shipped_nets import SHIPPED
-from sweeping import sweep
+from sweeping import Sweep
 
-RESULTS, TABLE = OUT / "mappings.jsonl", OUT / "mappings.md"
 LIMIT = 1e-5  # of the scale, at every output
 _MOVED = 1e-2  # of the scale, when the input moves by a pixel
 _ULPS = 2.0**-22  # a variance to which a difference of epsilons was added, and taken away again
@@ -39,7 +30,7 @@ def one(name: str, folder: Path) -> dict[str, Any]:
     from shipped_models import CHECKPOINT, MODELS
 
     side = SHIPPED[name]
-    net = side.write(corpus(), folder / "net.prototxt")
+    net = side.write(CORPUS, folder / "net.prototxt")
 
     import tf2caffe
     from tfcaffe.mapping.check import check
@@ -140,7 +131,7 @@ def _unchanged(name: str, model: Path, folder: Path) -> str:
     from tfcaffe.mapping.check import check
     from tfcaffe.mapping.mapping_file import load_mapping
 
-    net = SHIPPED[name].write(corpus(), folder / "published.prototxt", changed=False)
+    net = SHIPPED[name].write(CORPUS, folder / "published.prototxt", changed=False)
     asked = "".join(f'  "{r.key.text}": {{}}\n' for r in load_mapping(name).requires)
     careless = folder / "careless.yaml"
     careless.write_text(f"mapping: 1\nextends: {name}\nrequires:\n{asked}", encoding="utf-8")
@@ -171,26 +162,8 @@ def table(results: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, "", f"{good} of {len(results)} mappings hold."]) + "\n"
 
 
-def main() -> int:
-    """Run the sweep; 1 if a mapping does not hold."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--again", action="store_true", help="forget earlier results")
-    parser.add_argument("--only", default="", help="mappings whose name has this text")
-    parser.add_argument("--one", metavar="NAME", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.one:
-        with tempfile.TemporaryDirectory(prefix="tfcaffe-mappings-") as folder:
-            print(json.dumps(one(options.one, Path(folder))))
-        return 0
-    if not corpus().is_dir():
-        print(f"no corpus of real nets at {corpus()}; set CORPUS to its folder")
-        return 0
-    wanted = [name for name in SHIPPED if options.only in name]
-    results = sweep(__file__, RESULTS, wanted, again=options.again)
-    TABLE.write_text(table(results), encoding="utf-8")
-    print(f"wrote {TABLE}")
-    return int(any(r["status"] != "equal" for r in results))
+SWEEP = Sweep(__file__, "mappings", SHIPPED.keys, one, table, needs=CORPUS, good=["equal"])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(SWEEP.main(__doc__))

@@ -12,21 +12,14 @@ Results go to `out/roundtrips.jsonl` as they come; the table is written to `out/
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import tempfile
+import sys
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-os.environ["KERAS_BACKEND"] = "tensorflow"
+from corpus import CORPUS
+from corpus_sweep import LAYER_TEST, TRAINED, bytes_of, kinds
+from sweeping import Sweep
 
-from corpus_sweep import OUT, TRAINED, bytes_of, corpus, items
-from sweeping import sweep
-
-RESULTS, TABLE = OUT / "roundtrips.jsonl", OUT / "roundtrips.md"
 LIMIT = 1e-5  # of the outputs' scale
 SEED = 1
 APPLICATIONS = (
@@ -37,11 +30,11 @@ _LISTED = 5
 _HEAVY = 2**31  # bytes of blobs of a net that is compared without being run
 
 
-def cases(root: Path) -> list[str]:
+def cases() -> list[str]:
     """All nets: paths within the corpus, if there is one, and models with their sizes."""
-    if not root.is_dir():
+    if not CORPUS.is_dir():
         return list(APPLICATIONS)
-    found = [path for kind, path in items(root) if kind != "OpenCV's layer test"]
+    found = [path for path, kind in kinds().items() if kind != LAYER_TEST]
     return [*found, *APPLICATIONS]
 
 
@@ -52,7 +45,7 @@ def one(name: str, folder: Path) -> dict[str, Any]:
 
     quiet_tensorflow()
     try:
-        return _of_caffe(corpus() / name, folder) if "/" in name else _of_keras(name, folder)
+        return _of_caffe(CORPUS / name, folder) if "/" in name else _of_keras(name, folder)
     except ConversionError as error:
         return {"status": "refused", "reason": str(error)}
 
@@ -191,22 +184,8 @@ def table(results: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """Sweep, or one net where `--one` names it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--again", action="store_true", help="forget earlier results")
-    parser.add_argument("--only", default="", metavar="TEXT", help="nets with this in their name")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.one:
-        with tempfile.TemporaryDirectory() as folder:
-            print(json.dumps(one(options.one, Path(folder))))
-        return
-    wanted = [case for case in cases(corpus()) if options.only in case]
-    results = sweep(__file__, RESULTS, wanted, again=options.again)
-    TABLE.write_text(table(results), encoding="utf-8")
-    print(f"wrote {TABLE}")
+SWEEP = Sweep(__file__, "roundtrips", cases, one, table)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(SWEEP.main(__doc__))

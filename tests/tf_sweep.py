@@ -9,24 +9,15 @@ at every blob that both have. Results go to `out/tf.jsonl` as they come; the tab
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import tempfile
+import sys
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-os.environ["KERAS_BACKEND"] = "tensorflow"
-
 import numpy as np
 
-from corpus_sweep import OUT
-from sweeping import sweep
+from sweeping import Sweep
 from tf_models import MODELS, feeds, names, options_of, recorded, reference
 
-RESULTS, TABLE = OUT / "tf.jsonl", OUT / "tf.md"
 LIMIT = 1e-4  # of the scale, at every blob
 
 
@@ -99,25 +90,8 @@ def table(results: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, "", f"{good} of {len(results)} are equal."]) + "\n"
 
 
-def main() -> None:
-    """Sweep, or one model where `--one` names it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--again", action="store_true", help="forget earlier results")
-    parser.add_argument("--only", default="", metavar="TEXT", help="models with this in their path")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.one:
-        with tempfile.TemporaryDirectory() as folder:
-            print(json.dumps(one(options.one, Path(folder))))
-        return
-    if not MODELS.is_dir():
-        print(f"no corpus of real nets at {MODELS.parent}; set CORPUS to its folder")
-        return
-    wanted = [name for name in names() if options.only in name]
-    results = sweep(__file__, RESULTS, wanted, again=options.again)
-    TABLE.write_text(table(results), encoding="utf-8")
-    print(f"wrote {TABLE}")
+SWEEP = Sweep(__file__, "tf", names, one, table, needs=MODELS)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(SWEEP.main(__doc__))

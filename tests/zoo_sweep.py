@@ -11,22 +11,13 @@ Results go to `out/zoo.jsonl` as they come; the table is written to `out/zoo.md`
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import tempfile
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-os.environ["KERAS_BACKEND"] = "tensorflow"
+from sweeping import Sweep
 
-from corpus_sweep import OUT
-from sweeping import sweep
-
-RESULTS, TABLE = OUT / "zoo.jsonl", OUT / "zoo.md"
 LIMIT, TARGET = 1e-4, 1e-5  # of the scale, at every blob
 OPENCV_LIMIT = 1e-4
 MOVED = 1e-2
@@ -116,14 +107,16 @@ def moved(model: Any, size: int) -> float:
     return float(np.abs(first - second).max() / np.abs(first).max())
 
 
-def one(name: str, size: int, folder: Path) -> dict[str, Any]:
-    """The figures of one net."""
+def one(case: str, folder: Path) -> dict[str, Any]:
+    """The figures of one net at one size."""
     from tfcaffe.quiet import quiet_tensorflow
 
     quiet_tensorflow()
     from tfcaffe.errors import ConversionError
     from whole import compared, written
 
+    name, _, digits = case.partition("@")
+    size = int(digits)
     model = prepared(name, size)
     (title,) = (t._keras_history.operation.name for t in model.inputs)
     fed = {title: images(size, 1).transpose(0, 3, 1, 2)}
@@ -201,23 +194,8 @@ def _short(value: float | str) -> str:
     return f"{value:.1e}" if isinstance(value, float) else value
 
 
-def main() -> None:
-    """Sweep, or one net where `--one` names it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--again", action="store_true", help="forget earlier results")
-    parser.add_argument("--only", default="", metavar="TEXT", help="nets with this in their name")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.one:
-        name, _, size = options.one.partition("@")
-        with tempfile.TemporaryDirectory() as folder:
-            print(json.dumps(one(name, int(size), Path(folder))))
-        return
-    wanted = [case for case in cases() if options.only in case]
-    results = sweep(__file__, RESULTS, wanted, again=options.again)
-    TABLE.write_text(table(results), encoding="utf-8")
-    print(f"wrote {TABLE}")
+SWEEP = Sweep(__file__, "zoo", cases, one, table)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(SWEEP.main(__doc__))
