@@ -23,7 +23,7 @@ import pytest  # noqa: E402
 
 from corpus import CORPUS, NO_CORPUS  # noqa: E402
 
-pytest_plugins = ["oracles", "parity", "verify_nets"]  # `caffe`, `opencv`, `parity`, `small`
+pytest_plugins = ["desk", "oracles", "parity", "verify_nets"]  # `desk`, `caffe`, `opencv`, …
 
 
 @pytest.fixture(scope="session")

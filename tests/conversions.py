@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from prototxts import data, layer, param
 from random_weights import random_blobs
 from tfcaffe.files import caffemodel
 from tfcaffe.files.weights import Blobs, LayerBlobs
@@ -17,6 +18,19 @@ from tfcaffe.load import load_net
 from tfcaffe.plan import make_plan
 
 Array = NDArray[np.float32]
+
+CONV = param("convolution_param", num_output=4, kernel_size=3)
+FULL = (
+    data(2, 3, 9, 8)
+    + layer("Convolution", "data", "conv", CONV)
+    + layer("ReLU", "conv", "conv", name="relu")
+    + layer("Pooling", "conv", "pool", "pooling_param { kernel_size: 2 stride: 2 }")
+)
+NET = (
+    FULL
+    + layer("InnerProduct", "pool", "fc", param("inner_product_param", num_output=5))
+    + layer("Softmax", "fc", "prob")
+)
 
 
 @dataclass(frozen=True)
@@ -76,3 +90,13 @@ def nhwc(blob: Any) -> Array:
 def nchw(tensor: Any) -> Array:
     """The other way round."""
     return np.ascontiguousarray(np.moveaxis(np.asarray(tensor, np.float32), -1, 1))
+
+
+def images(*shape: int) -> Any:
+    """Seeded numbers."""
+    return np.random.default_rng(9).normal(size=shape).astype(np.float32)
+
+
+def names(model: Any) -> list[str]:
+    """Names of the layers that a user named."""
+    return [la.name for la in model.layers if ">" not in la.name]
