@@ -76,7 +76,7 @@ def build(name: str, graph: Graph, options: Options) -> Network:
     if problems:
         raise UnsupportedError(told(list(problems)))
     outputs = [builder.values[t].blob for t in graph.outputs.values()]
-    layers = tidy(builder.layers, outputs, builder.dialect.has("Silence"))
+    layers = tidy(builder.layers, outputs, builder.dialect)
     builder.notes += _portability(builder.dialect, layers)
     _check_names(builder.dialect, layers)
     return Network(

@@ -152,17 +152,23 @@ def test_fewer_dimensions(tmp_path: Path, caffe: Caffe) -> None:
     check_table(cases, tmp_path, caffe, IMAGE, (4,))
 
 
-def test_keras_merges(tmp_path: Path, caffe: Caffe) -> None:
-    """Two bottoms each: not every reader of Caffe's files takes more."""
+@pytest.mark.parametrize("dialect", ["caffe-1.0", "portable"])
+def test_keras_merges(dialect: str, tmp_path: Path, caffe: Caffe) -> None:
+    """Two bottoms each in portable: not every reader of Caffe's files takes more."""
     from keras import layers
 
     x = [f"x{i}" for i in range(3)]
+    two = dialect == "portable"
+    all_of = "Eltwise Eltwise" if two else "Eltwise"
+    minimum = (
+        "Power Power Eltwise Power Eltwise Power" if two else "Power Power Power Eltwise Power"
+    )
     made = {
-        "add": (layers.Add(), "Eltwise Eltwise"),
-        "average": (layers.Average(), "Eltwise Eltwise Power"),
-        "multiply": (layers.Multiply(), "Eltwise Eltwise"),
-        "maximum": (layers.Maximum(), "Eltwise Eltwise"),
-        "minimum": (layers.Minimum(), "Power Power Eltwise Power Eltwise Power"),
+        "add": (layers.Add(), all_of),
+        "average": (layers.Average(), f"{all_of} Power"),
+        "multiply": (layers.Multiply(), all_of),
+        "maximum": (layers.Maximum(), all_of),
+        "minimum": (layers.Minimum(), minimum),
     }
     cases: dict[str, Case] = {
         name: (lambda *x, layer=layer: layer(list(x)), types)
@@ -170,9 +176,28 @@ def test_keras_merges(tmp_path: Path, caffe: Caffe) -> None:
     }
     import tensorflow as tf
 
-    cases["add_n"] = (lambda *x: tf.add_n(list(x)), "Eltwise Eltwise")
-    net = check_table(cases, tmp_path, caffe, *[IMAGE] * len(x))
-    assert all(len(la.bottoms) == 2 for la in net.network.layers if la.type == "Eltwise")
+    cases["add_n"] = (lambda *x: tf.add_n(list(x)), all_of)
+    net = check_table(cases, tmp_path, caffe, *[IMAGE] * len(x), dialect=dialect)
+    counts = {len(la.bottoms) for la in net.network.layers if la.type == "Eltwise"}
+    assert counts == ({2} if two else {3})
+
+
+@pytest.mark.parametrize("dialect", ["caffe-1.0", "portable"])
+def test_factors_before_a_sum(dialect: str, tmp_path: Path, caffe: Caffe) -> None:
+    """They are coefficients, where all readers of the dialect heed them."""
+    power = "Power Eltwise" if dialect == "portable" else "Eltwise"
+    cases: dict[str, Case] = {
+        "one": (lambda a, b: a + 0.17 * b, power),
+        "both": (
+            lambda a, b: 3.0 * a - 0.5 * b,
+            "Power Power Eltwise" if "P" in power else "Eltwise",
+        ),
+        "negative": (lambda a, b: -a + b, "Eltwise"),
+        "term": (lambda a, b: a + (2.0 * b + 1.0), "Power Eltwise"),
+        "product": (lambda a, b: a * (2.0 * b), "Power Eltwise"),
+        "shared": (lambda a, b: (lambda c: c + a * c)(2.0 * b), "Power Eltwise Eltwise"),
+    }
+    check_table(cases, tmp_path, caffe, IMAGE, IMAGE, dialect=dialect)
 
 
 @pytest.mark.parametrize("dialect", ["caffe-1.0", "portable"])

@@ -156,7 +156,7 @@ def move(
     y = site.to(x, want)
     assert y.layout == want
     assert y.shape == want.shape
-    layers = tidy(builder.layers, [y.blob])
+    layers = tidy(builder.layers, [y.blob], builder.dialect)
     net = Network("move", layers, Twin((), (), ()), (), ())
     text, model = folder / "net.prototxt", folder / "net.caffemodel"
     write(net, text, model, ())

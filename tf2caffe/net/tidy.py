@@ -5,24 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from tf2caffe.dialect import Dialect
 from tf2caffe.net.families import family
+from tf2caffe.net.merging import merged, readers
 from tf2caffe.net.naming import caffe_layer
 from tf2caffe.net.site import Blob, NewLayer
-from tfcaffe.layout import Shape
 
 _NOT_IN_PLACE = frozenset({"Eltwise", "MVN", "Softmax"})  # right in Caffe, not with every reader
 
 
-def tidy(
-    layers: Sequence[NewLayer], outputs: Iterable[Blob], silence: bool = True
-) -> list[NewLayer]:
-    """The layers that outputs need, named, in place where that is right for every reader.
-
-    Args:
-        silence: whether tops that nobody reads go into a Silence, so that they are no outputs.
-    """
-    kept = _merge_powers(_merge_reshapes(_needed(layers, outputs), outputs), outputs)
-    if silence:
+def tidy(layers: Sequence[NewLayer], outputs: Iterable[Blob], dialect: Dialect) -> list[NewLayer]:
+    """The layers that outputs need, named, in place where that is right for every reader."""
+    kept = merged(_needed(layers, outputs), outputs, dialect)
+    if dialect.has("Silence"):
         kept = _silenced(kept, outputs)
     _in_place(kept, outputs)
     _name(kept)
@@ -39,87 +34,8 @@ def _needed(layers: Sequence[NewLayer], outputs: Iterable[Blob]) -> list[NewLaye
     return kept[::-1]
 
 
-def readers(layers: Iterable[NewLayer]) -> dict[Blob, list[NewLayer]]:
-    """Who reads each blob; twice if as two bottoms."""
-    found: dict[Blob, list[NewLayer]] = {}
-    for layer in layers:
-        for blob in layer.bottoms:
-            found.setdefault(blob, []).append(layer)
-    return found
-
-
-def _merge_reshapes(layers: list[NewLayer], outputs: Iterable[Blob]) -> list[NewLayer]:
-    """Of two Reshapes in a row the second is enough, of two of one blob either."""
-    fixed = set(outputs)
-    gone = set()
-    first_of: dict[tuple[Blob, Shape], Blob] = {}
-    instead: dict[Blob, Blob] = {}
-    for layer in layers:
-        layer.bottoms = [instead.get(blob, blob) for blob in layer.bottoms]
-        if layer.type == "Reshape":
-            (top,) = layer.tops
-            same = first_of.setdefault((layer.bottoms[0], top.shape), top)
-            if same is not top and top not in fixed:
-                instead[top] = same
-                gone.add(layer)
-    layers = [layer for layer in layers if layer not in gone]
-    read = readers(layers)
-    for layer in layers:
-        before = layer.bottoms[0].maker if layer.type == "Reshape" else None
-        if before is None or before.type != "Reshape" or before.tops[0] in fixed:
-            continue
-        if len(read[before.tops[0]]) == 1:
-            gone.add(before)
-            (source,) = layer.bottoms = before.bottoms
-            read[source] = [layer if reader is before else reader for reader in read[source]]
-            first, *rest = layer.tops[0].shape
-            layer.message.reshape_param.Clear()
-            kept = 0 if source.shape[0] == first else -1
-            layer.message.reshape_param.shape.dim.extend([kept, *rest])
-    return [layer for layer in layers if layer not in gone]
-
-
-def _merge_powers(layers: list[NewLayer], outputs: Iterable[Blob]) -> list[NewLayer]:
-    """Two Powers in a row, the first with power 1, are one."""
-    fixed, read = set(outputs), readers(layers)
-    gone = set()
-    for layer in layers:
-        if layer.type != "Power":
-            continue
-        before = layer.bottoms[0].maker
-        while (
-            before is not None
-            and before.type == "Power"
-            and before not in gone
-            and before.message.power_param.power == 1
-            and len(read[before.tops[0]]) == 1
-            and before.tops[0] not in fixed
-        ):
-            one, two = before.message.power_param, layer.message.power_param
-            scale, shift = two.scale * one.scale, two.shift + two.scale * one.shift
-            two.ClearField("scale")
-            two.ClearField("shift")
-            if scale != 1:
-                two.scale = scale
-            if shift != 0:
-                two.shift = shift
-            gone.add(before)
-            layer.bottoms = before.bottoms
-            read[before.bottoms[0]] = [
-                layer if reader is before else reader for reader in read[before.bottoms[0]]
-            ]
-            before = layer.bottoms[0].maker
-        own = layer.message.power_param
-        if (own.scale, own.shift, own.power) == (1, 0, 1) and layer.tops[0] not in fixed:
-            gone.add(layer)  # two of them were each other's inverse
-            for reader in read[layer.tops[0]]:
-                reader.bottoms = [
-                    layer.bottoms[0] if blob is layer.tops[0] else blob for blob in reader.bottoms
-                ]
-    return [layer for layer in layers if layer not in gone]
-
-
 def _silenced(layers: Iterable[NewLayer], outputs: Iterable[Blob]) -> list[NewLayer]:
+    """Tops that nobody reads go into a Silence, so that they are no outputs."""
     used = {*readers(layers), *outputs}
     found = []
     for layer in layers:

@@ -23,7 +23,7 @@ def add(site: Site) -> Value:
 
 @op("AddN", "AccumulateNV2")
 def add_all(site: Site) -> Value:
-    """The sum of any number of values, two by two: not every reader takes three bottoms."""
+    """The sum of any number of values."""
     values = [site.value(i) for i in range(len(site.node.inputs))]
     return reduce(lambda a, b: eltwise(site, a, b, "SUM"), values)
 
