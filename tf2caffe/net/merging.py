@@ -154,4 +154,4 @@ def _merge_factors(layers: list[NewLayer], fixed: set[Blob], dialect: Dialect) -
 
 def _is_factor(layer: NewLayer) -> bool:
     own = layer.message.power_param
-    return layer.type == "Power" and (own.power, own.shift) == (1, 0)
+    return layer.type == "Power" and (own.power, own.shift) == (1, 0) and own.scale != 0
