@@ -12,8 +12,9 @@ from tf2caffe.graph import Graph, Node, Tensor
 from tf2caffe.net import ahead, axes
 from tf2caffe.net.families import family
 from tf2caffe.net.overhang import overhangs
-from tf2caffe.net.site import Blob, Builder, NewLayer, Site, Value
+from tf2caffe.net.site import Builder, Site
 from tf2caffe.net.tidy import tidy
+from tf2caffe.net.value import Blob, NewLayer, Value
 from tf2caffe.ops import keras_layers, ops
 from tf2caffe.options import Options
 from tfcaffe.errors import UnsupportedError
@@ -162,7 +163,7 @@ def _add_input(builder: Builder, title: str, tensor: Tensor) -> None:
     tensor.node.origin = title
     site = Site(builder, tensor.node)
     layout = _input_layout(builder, tensor)
-    shape = tuple(int(size or 0) for size in layout.shape)
+    shape = axes.fixed(layout.shape)
     message = _message("Input")
     message.input_param.shape.add().dim.extend(shape)
     blob = Blob(shape)

@@ -12,8 +12,9 @@ import pytest
 from tf2caffe import dialect
 from tf2caffe.graph import Graph, Node, Tensor
 from tf2caffe.net import axes
-from tf2caffe.net.site import Blob, Builder, NewLayer, Site, Value
+from tf2caffe.net.site import Builder, Site
 from tf2caffe.net.tidy import tidy
+from tf2caffe.net.value import Blob, NewLayer, Value
 from tf2caffe.network import Network
 from tf2caffe.write import write
 from tfcaffe.errors import UnsupportedError

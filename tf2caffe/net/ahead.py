@@ -48,7 +48,7 @@ def _suits(builder: Builder, tensor: Tensor, layout: Layout) -> bool:
             return axes.alike(layout, Site(builder, node).image_layout(current.shape))
         elif Tensor(node).shape != current.shape:
             break
-    sizes = [int(size or 0) for size in layout.tf_shape]
+    sizes = axes.fixed(layout.tf_shape)
     if len(sizes) not in (4, 5):
         return False
     return axes.alike(layout, Layout.of_tensor(sizes))

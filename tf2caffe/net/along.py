@@ -8,7 +8,8 @@ import numpy as np
 
 from tf2caffe.graph import Tensor
 from tf2caffe.net import axes
-from tf2caffe.net.site import Blob, Numbers, Site, Value
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Blob, Numbers, Value
 from tfcaffe.layout import Layout
 
 _RESHAPE = 1  # what a Reshape costs, where a number that moves costs 1000
@@ -30,7 +31,7 @@ def together(site: Site, values: Sequence[Value], dimension: int) -> tuple[list[
     best: list[Layout] = []
     least = None
     for layout in [_layout(value, dimension) for value in values] + [values[0].plain()]:
-        axis = Value(Blob(tuple(int(s or 0) for s in layout.shape)), layout).axis_of(dimension)
+        axis = Value(Blob(axes.fixed(layout.shape)), layout).axis_of(dimension)
         if axis is None:
             continue
         wanted = [axes.resized(layout, axis, dimension, v.tf_shape[dimension]) for v in values]

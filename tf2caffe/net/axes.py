@@ -11,7 +11,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 
-from tfcaffe.layout import Layout
+from tfcaffe.layout import Layout, Shape
+
+
+def fixed(shape: Sequence[int | None]) -> Shape:
+    """A shape in which no size is free."""
+    return tuple(int(size or 0) for size in shape)
 
 
 def transposed(have: Layout, order: Sequence[int]) -> Layout:
@@ -100,7 +105,7 @@ def _pieces(
     have: Layout, shape: Sequence[int]
 ) -> tuple[dict[int, list[int]], list[list[Piece]]] | None:
     """How factors split: sizes of the parts of each, and the parts of each new dimension."""
-    sizes = [int(size or 0) for size in have.factors]
+    sizes = fixed(have.factors)
     if prod(sizes) != prod(shape):
         return None
     split: dict[int, list[int]] = {i: [] for i in have.order}

@@ -12,9 +12,10 @@ from math import prod
 import numpy as np
 
 from tf2caffe.graph import Tensor
-from tf2caffe.net import ahead, windows
+from tf2caffe.net import ahead, axes, windows
 from tf2caffe.net.factors import axes_of
-from tf2caffe.net.site import Site, Value
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Value
 from tfcaffe.layout import Layout
 
 Read = Callable[[], np.ndarray]
@@ -142,32 +143,32 @@ def _answer(layout: Layout, over: Sequence[int], first: int | None, out: Layout)
     columns = _columns(layout, over)
     used = axes_of(layout, columns)
     at = 1 if first is None else first
-    axes: list[tuple[int | None, ...]] = []
+    made: list[tuple[int | None, ...]] = []
     number: dict[int, int] = {}  # of factors that are kept
     ones: list[int] = []
     start = count = factor = 0
     for axis, sizes in enumerate(layout.axes[:first]):
         if axis == at:
-            axes.append(own)
+            made.append(own)
             start, count = count, count + len(own)
         elif axis in used:
-            axes.append((1,))
+            made.append((1,))
             ones.append(count)
             count += 1
         else:
-            axes.append(sizes)
+            made.append(sizes)
             number |= {factor + i: count + i for i in range(len(sizes))}
             count += len(sizes)
         factor += len(sizes)
-    if at == len(axes):
-        axes.append(own)
+    if at == len(made):
+        made.append(own)
         start = count
     rows = [[number[i] for i in dim if i in number] for dim in layout.dims]
     spare = [n for d in over for n in rows[d]] + ones
     dims = [row for d, row in enumerate(rows) if d not in over]
     dims += [[start + i for i in dim] for dim in out.dims]
     dims[-1] += spare
-    return Layout(tuple(axes), tuple(tuple(dim) for dim in dims))
+    return Layout(tuple(made), tuple(tuple(dim) for dim in dims))
 
 
 def _outputs(
@@ -190,7 +191,7 @@ def _permuted(read: Read, out: Layout) -> Read:
     order = out.order
     if list(order) == sorted(order):
         return read
-    sizes = [int(size or 0) for size in out.tf_shape]
+    sizes = axes.fixed(out.tf_shape)
     numbers = out.pattern().to_caffe(np.arange(prod(sizes)).reshape(sizes)).reshape(-1)
     return lambda: read()[..., numbers]
 

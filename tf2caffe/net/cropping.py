@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tf2caffe.graph import Graph, Node
-from tf2caffe.net.site import Site, Value
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Value
 from tfcaffe.layout import Layout
 
 
@@ -26,8 +27,8 @@ def cropped(site: Site, x: Value, starts: Sequence[int], sizes: Sequence[int]) -
     offset = [starts[0]] if len(set(starts)) == 1 else list(starts)
     top = site.layer(
         "Crop",
-        Value(x.blob, Layout.caffe(x.shape)),
-        Value(like, Layout.caffe(like.shape)),
+        x.blob.raw,
+        like.raw,
         hint="crop",
         axis=2,
         offset=offset,  # always said: MNN drops a Crop without a crop_param

@@ -7,7 +7,8 @@ from math import prod
 
 import numpy as np
 
-from tf2caffe.net.site import Site, Value
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Value
 from tfcaffe.layout import Layout
 
 _PIECES = 16  # slices that are joined again; more are more work than a product
@@ -37,37 +38,45 @@ def _applied(site: Site, x: Value, axis: int, matrix: np.ndarray, hint: str) -> 
     new = matrix.shape[1]
     shape = (*x.shape[:axis], new, *x.shape[axis + 1 :])
     before, old, after = prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :])
-    plain = Value(x.blob, Layout.caffe(x.shape))
+    plain = x.blob.raw
     if after == 1:
         first = axis
         if axis > 1 and not site.dialect.allows("InnerProduct", axis=axis):
             plain, first = site.reshape(plain, (before, old)), 1
-        top = site.layer(
-            "InnerProduct",
-            plain,
-            caffe={"weights": matrix.T},
-            hint=hint,
-            num_output=new,
-            axis=first,
-            bias_term=False,
-        )
+        made = inner_product(site, plain, matrix.T, first, hint)
     else:
         if axis != 1:
             plain = site.reshape(plain, (before, old, 1, after))
-        ones = (1,) * (len(plain.shape) - 2)
-        top = site.layer(
-            "Convolution",
-            plain,
-            caffe={"weights": matrix.T.reshape(*matrix.T.shape, *ones)},
-            hint=hint,
-            num_output=new,
-            kernel_size=1,
-            bias_term=False,
-        )
-    made = Value(top, Layout.caffe(top.shape))
-    if top.shape != shape:
-        made = site.reshape(made, shape)
-    return Value(made.blob, resized(x, shape))
+        made = pointwise(site, plain, matrix.T, hint)
+    return Value(site.reshape(made, shape).blob, resized(x, shape))
+
+
+def inner_product(site: Site, x: Value, matrix: np.ndarray, axis: int, hint: str) -> Value:
+    """A matrix (outputs x inputs) times the numbers of each row of the axes from `axis` on."""
+    top = site.layer(
+        "InnerProduct",
+        x,
+        caffe={"weights": matrix},
+        hint=hint,
+        num_output=len(matrix),
+        axis=axis,
+        bias_term=False,
+    )
+    return top.raw
+
+
+def pointwise(site: Site, x: Value, matrix: np.ndarray, hint: str) -> Value:
+    """A matrix (outputs x inputs) times the numbers along axis 1: a Convolution of size 1."""
+    top = site.layer(
+        "Convolution",
+        x,
+        caffe={"weights": matrix.reshape(*matrix.shape, *(1,) * (len(x.shape) - 2))},
+        hint=hint,
+        num_output=len(matrix),
+        kernel_size=1,
+        bias_term=False,
+    )
+    return top.raw
 
 
 def chosen(site: Site, x: Value, axis: int, index: np.ndarray, hint: str) -> Value:
@@ -92,7 +101,7 @@ def _joined(
     hint: str,
 ) -> Value:
     """Slices that take part of the axis each, put together anew; every slice is used."""
-    plain = Value(x.blob, Layout.caffe(x.shape))
+    plain = x.blob.raw
     blobs = site.layers(
         "Slice",
         plain,
@@ -101,7 +110,7 @@ def _joined(
         axis=axis,
         slice_point=list(points[1:-1]),
     )
-    parts = [Value(blob, Layout.caffe(blob.shape)) for blob in blobs]
+    parts = [blob.raw for blob in blobs]
     order = [i for a, b in runs for i, p in enumerate(points[:-1]) if a <= p < b]
     top = site.layer("Concat", *[parts[i] for i in order], hint=hint, axis=axis)
     return Value(top, resized(x, top.shape))
@@ -131,7 +140,7 @@ def scaled_map(
     count = factors.ndim
     axis = len(x.shape) - count
     numbers = {"gamma": factors} | ({} if terms is None else {"beta": terms})
-    flat = Value(x.blob, Layout.caffe(x.shape))
+    flat = x.blob.raw
     if folds_scale(x) or not site.dialect.allows("Scale", axis=axis, num_axes=count):
         flat = site.reshape(flat, (prod(x.shape[:axis]), factors.size))
         numbers = {role: array.reshape(-1) for role, array in numbers.items()}
@@ -145,7 +154,4 @@ def scaled_map(
         num_axes=count,
         bias_term=terms is not None,
     )
-    made = Value(top, Layout.caffe(top.shape))
-    if top.shape != x.shape:
-        made = site.reshape(made, x.shape)
-    return site.like(made.blob, x)
+    return site.like(site.reshape(top.raw, x.shape).blob, x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tf2caffe.dialect import Dialect
-from tf2caffe.net.site import Blob, NewLayer
+from tf2caffe.net.value import Blob, NewLayer
 from tfcaffe.layout import Shape
 
 

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tf2caffe.net import axes
+from tf2caffe.net.value import Blob, Value
 from tfcaffe.layout import Layout
 
 if TYPE_CHECKING:
-    from tf2caffe.net.site import Blob, Site, Value
+    from tf2caffe.net.site import Site
 
 Step = tuple[int, int, int]  # runs from .. to before .. change places with those to before ..
 Order = tuple[int, ...]
@@ -54,7 +55,7 @@ def moved(site: Site, value: Value, want: Layout) -> Value:
         )
         value = _swapped(site, value, p, a, b, s)
         sizes = [*sizes[:start], *sizes[middle:end], *sizes[start:middle], *sizes[end:]]
-    return _shaped(site, value, [int(size or 0) for size in want.shape], want)
+    return Value(site.reshape(value, axes.fixed(want.shape)).blob, want)
 
 
 def _permuted(
@@ -65,9 +66,9 @@ def _permuted(
     if have.simple and want.simple:
         order = [axis for _, axis in sorted(zip(want.order, have.order, strict=True))]
     else:
-        value = _shaped(site, value, sizes)
-    top = site.layer("Permute", _plain(value.blob), hint="permute", order=list(order))
-    return _shaped(site, _plain(top), [int(size or 0) for size in want.shape], want)
+        value = site.reshape(value, sizes)
+    top = site.layer("Permute", value.blob.raw, hint="permute", order=list(order))
+    return Value(site.reshape(top.raw, axes.fixed(want.shape)).blob, want)
 
 
 def _cheapest(sizes: Sequence[int], target: Order) -> tuple[int, list[Step]]:
@@ -115,7 +116,7 @@ def _swapped(site: Site, value: Value, p: int, a: int, b: int, s: int) -> Value:
     if not deconvolution:  # output b is every s-th number of a row of b·s
         top = _one_hot(
             site,
-            _shaped(site, value, (p, 1, a, b * s)),
+            site.reshape(value, (p, 1, a, b * s)),
             "Convolution",
             np.eye(b, dtype=np.float32).reshape(b, 1, 1, b),
             num_output=b,
@@ -126,7 +127,7 @@ def _swapped(site: Site, value: Value, p: int, a: int, b: int, s: int) -> Value:
     else:  # channel a goes to the numbers from a·s on
         top = _one_hot(
             site,
-            _shaped(site, value, (p, a, b, s)),
+            site.reshape(value, (p, a, b, s)),
             "Deconvolution",
             np.eye(a, dtype=np.float32).reshape(a, 1, 1, a),
             num_output=1,
@@ -135,7 +136,7 @@ def _swapped(site: Site, value: Value, p: int, a: int, b: int, s: int) -> Value:
             stride=1,
             **dilation,
         )
-    return _plain(top)
+    return top.raw
 
 
 def _one_hot(site: Site, value: Value, kind: str, kernel: np.ndarray, **options: Any) -> Blob:
@@ -146,7 +147,7 @@ def _one_hot(site: Site, value: Value, kind: str, kernel: np.ndarray, **options:
 
 def _by_slices(site: Site, value: Value, p: int, a: int, b: int, s: int) -> Value:
     """Slices along one axis, joined along the one that comes to lie outside of it or inside."""
-    value = _shaped(site, value, (p, a, b, s))
+    value = site.reshape(value, (p, a, b, s))
     axis, joined = (2, 1) if b <= a else (1, 3)
     count = min(a, b)
     pieces = site.layers(
@@ -157,18 +158,5 @@ def _by_slices(site: Site, value: Value, p: int, a: int, b: int, s: int) -> Valu
         axis=axis,
         slice_point=list(range(1, count)),
     )
-    return _plain(site.layer("Concat", *map(_plain, pieces), hint="permute", axis=joined))
-
-
-def _plain(blob: Blob) -> Value:
-    from tf2caffe.net.site import Value
-
-    return Value(blob, Layout.caffe(blob.shape))
-
-
-def _shaped(site: Site, value: Value, shape: Sequence[int], layout: Layout | None = None) -> Value:
-    """The blob's numbers as they lie, in another shape."""
-    from tf2caffe.net.site import Value
-
-    blob = value.blob if value.shape == tuple(shape) else site.reshape(value, shape).blob
-    return Value(blob, layout or Layout.caffe(shape))
+    joints = [piece.raw for piece in pieces]
+    return site.layer("Concat", *joints, hint="permute", axis=joined).raw

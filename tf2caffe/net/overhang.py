@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tf2caffe.net.site import NewLayer
+from tf2caffe.net.value import NewLayer
 from tfcaffe import geometry
 from tfcaffe.layers.pooling import AVE, pooled_size
 from tfcaffe.net import Layer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -13,92 +13,16 @@ from tf2caffe.dialect import Dialect, faults_of
 from tf2caffe.graph import Array, Graph, Node, Tensor
 from tf2caffe.net import axes
 from tf2caffe.net.families import family as family_of
+from tf2caffe.net.moving import moved
+from tf2caffe.net.value import Blob, NewLayer, Numbers, Value
 from tfcaffe.errors import NetError, UnsupportedError
 from tfcaffe.files import schema
 from tfcaffe.files import weights as files
 from tfcaffe.layers.base import Param
-from tfcaffe.layout import Layout, Shape
+from tfcaffe.layout import Layout
 from tfcaffe.net import Layer
 
-Numbers = Array | Callable[[], Array]
 _T = TypeVar("_T")
-
-
-@dataclass(eq=False)
-class Blob:
-    """One version of a blob: what one layer writes once."""
-
-    shape: Shape
-    maker: NewLayer | None = None
-    name: str = ""
-
-
-@dataclass(eq=False)
-class NewLayer:
-    """A Caffe layer in the making.
-
-    Args:
-        message: a LayerParameter without names.
-        blobs: its weights as a caffemodel has them, read when they are written.
-        origin: the Keras layer or scope that it says, which names it.
-        hint: what it does there, for a name of its own where that needs several layers.
-        learned: whether its weights are the network's own, not a means of saying something.
-    """
-
-    type: str
-    message: Any
-    bottoms: list[Blob]
-    tops: list[Blob]
-    blobs: list[files.Blob]
-    origin: str
-    hint: str = ""
-    learned: bool = False
-    name: str = ""
-    in_place: bool = False
-
-
-@dataclass(frozen=True)
-class Value:
-    """A TensorFlow tensor as a blob, and how it lies there."""
-
-    blob: Blob
-    layout: Layout
-
-    @property
-    def shape(self) -> Shape:
-        """Caffe's shape."""
-        return self.blob.shape
-
-    @property
-    def tf_shape(self) -> Shape:
-        """TensorFlow's shape."""
-        return tuple(int(size or 0) for size in self.layout.tf_shape)
-
-    def axis_of(self, dimension: int) -> int | None:
-        """The blob's axis that holds this TensorFlow dimension and nothing else; None if none."""
-        sizes = self.layout.factors
-        dims = self.layout.dims
-        wanted = [i for i in dims[dimension] if sizes[i] != 1]
-        start = 0
-        for axis, factors in enumerate(self.layout.axes):
-            own = [i for i in range(start, start + len(factors)) if sizes[i] != 1]
-            start += len(factors)
-            if wanted and own == wanted:
-                return axis
-        if not wanted and dims[dimension]:  # of size 1: an axis of size 1, or a new one
-            (first, *_) = dims[dimension]
-            owner = [a for a, axis in enumerate(self.layout.axes) for _ in axis]
-            return owner[first] if self.shape[owner[first]] == 1 else None
-        return None
-
-    def plain(self) -> Layout:
-        """The layout with one axis per dimension that moves the fewest numbers."""
-        usual = Layout.caffe(self.tf_shape)
-        if len(self.tf_shape) in (4, 5):
-            last = Layout.of_tensor(self.tf_shape)
-            if axes.alike(self.layout, last) or not axes.alike(self.layout, usual):
-                return last
-        return usual
 
 
 @dataclass
@@ -259,22 +183,16 @@ class Site:
         if value.layout == want:
             return value
         if not axes.alike(value.layout, want):
-            return self._moved(value, want)
-        shape = tuple(int(size or 0) for size in want.shape)
-        if shape == value.shape:
-            return Value(value.blob, want)
-        return Value(self.reshape(value, shape).blob, want)
+            return moved(self, value, want)
+        return Value(self.reshape(value, axes.fixed(want.shape)).blob, want)
 
     def reshape(self, value: Value, shape: Sequence[int]) -> Value:
         """The blob's numbers in another shape of Caffe's, the layout as Caffe has it."""
+        if value.shape == tuple(shape):
+            return value.blob.raw
         dims = [0 if shape[0] == value.shape[0] else -1, *shape[1:]]  # the batch stays free
         top = self.layer("Reshape", value, hint="reshape", shape={"dim": dims})
-        return Value(top, Layout.caffe(top.shape))
-
-    def _moved(self, value: Value, want: Layout) -> Value:
-        from tf2caffe.net.moving import moved
-
-        return moved(self, value, want)
+        return top.raw
 
     def power(
         self,

@@ -9,7 +9,7 @@ from tf2caffe.dialect import Dialect
 from tf2caffe.net.families import family
 from tf2caffe.net.merging import merged, readers
 from tf2caffe.net.naming import caffe_layer
-from tf2caffe.net.site import Blob, NewLayer
+from tf2caffe.net.value import Blob, NewLayer
 
 _NOT_IN_PLACE = frozenset({"Eltwise", "MVN", "Softmax"})  # right in Caffe, not with every reader
 

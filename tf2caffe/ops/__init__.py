@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, TypeVar
 from tfcaffe.tables import table
 
 if TYPE_CHECKING:
-    from tf2caffe.net.site import Site, Value
+    from tf2caffe.net.site import Site
+    from tf2caffe.net.value import Value
 
 Rule = Callable[["Site"], "Value | Sequence[Value]"]
 _R = TypeVar("_R", bound=Rule)

@@ -7,11 +7,12 @@ from math import prod
 import numpy as np
 
 from tf2caffe.graph import Array, Tensor
+from tf2caffe.net.broadcast import spread
 from tf2caffe.net.factors import axes_of, of_dimensions, shrunk
 from tf2caffe.net.linear import folds_scale
-from tf2caffe.net.site import Site, Value
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Value
 from tf2caffe.ops import op
-from tf2caffe.ops.broadcast import spread
 from tf2caffe.patterns.affine import chained
 from tfcaffe.layout import Layout
 
@@ -64,7 +65,7 @@ def affine(
 
     with_term = bool(term.any() or (learned and term.size > 1))
     numbers = {"gamma": laid(factor)} | ({"beta": laid(term)} if with_term else {})
-    plain = Value(x.blob, Layout.caffe(x.shape))
+    plain = x.blob.raw
     allowed = site.dialect.allows("Scale", axis=first, num_axes=end - first)
     if first > 0 and (not allowed or ((first, end) != (1, 2) and folds_scale(x))):
         plain, numbers = _on_axis_1(site, plain, first, end, numbers)
@@ -80,7 +81,7 @@ def affine(
     )
     if top.shape == x.shape:
         return Value(top, x.layout)
-    return Value(site.reshape(Value(top, Layout.caffe(top.shape)), x.shape).blob, x.layout)
+    return Value(site.reshape(top.raw, x.shape).blob, x.layout)
 
 
 def _on_axis_1(

@@ -7,10 +7,11 @@ from functools import reduce
 import numpy as np
 
 from tf2caffe.graph import Array
-from tf2caffe.net.site import Site, Value
+from tf2caffe.net.broadcast import eltwise
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Value
 from tf2caffe.ops import op
 from tf2caffe.ops.affine import affine
-from tf2caffe.ops.broadcast import eltwise
 
 
 @op("AddV2", "Add")

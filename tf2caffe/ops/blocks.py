@@ -6,11 +6,11 @@ import numpy as np
 
 from tf2caffe.net import windows
 from tf2caffe.net.linear import resized
-from tf2caffe.net.site import Site, Value
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Value
 from tf2caffe.net.windows import Windows
 from tf2caffe.ops import op
 from tf2caffe.ops.convolution import even, zero_rows
-from tfcaffe.layout import Layout
 
 
 @op("DepthToSpace", "SpaceToDepth")
@@ -27,7 +27,7 @@ def blocks(site: Site) -> Value:
     ones = np.eye(size**2 * channels, dtype=np.float32).reshape(-1, size, size, channels)
     top = site.layer(
         "Deconvolution" if apart else "Convolution",
-        Value(x.blob, Layout.caffe(x.shape)),
+        x.blob.raw,
         caffe={"weights": ones.transpose(0, 3, 1, 2)},
         hint="blocks",
         num_output=channels if apart else channels * size**2,

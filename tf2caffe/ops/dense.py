@@ -9,7 +9,8 @@ import numpy as np
 
 from tf2caffe.net import axes
 from tf2caffe.net.contraction import contracted
-from tf2caffe.net.site import Site, Value
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Value
 from tf2caffe.ops import op
 
 Labels = Sequence[Hashable]  # one for each dimension, as Einsum's letters

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tf2caffe.net.site import Site, Value
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Value
 from tf2caffe.ops import no_op, op
 from tf2caffe.ops.affine import affine
 from tf2caffe.ops.arithmetic import bounded

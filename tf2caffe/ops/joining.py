@@ -9,7 +9,8 @@ import numpy as np
 from tf2caffe.graph import Node, Tensor
 from tf2caffe.net import axes
 from tf2caffe.net.along import alone, changed, operand, together
-from tf2caffe.net.site import Site, Value
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Value
 from tf2caffe.ops import op
 from tfcaffe.layout import Layout
 
@@ -64,14 +65,14 @@ def _for_products(site: Site, values: Sequence[Value], dimension: int) -> Value 
     if all(plain) or not all(_batch_first(v) for v in values):
         return None
     flat = [site.reshape(v, v.tf_shape) if v.shape != v.tf_shape else v for v in values]
-    top = site.layer("Concat", *[Value(v.blob, Layout.caffe(v.shape)) for v in flat], hint="concat")
+    top = site.layer("Concat", *[v.blob.raw for v in flat], hint="concat")
     numbers, start = [], 0
     for v in values:
         inside = np.arange(v.tf_shape[1]).reshape(1, -1).repeat(v.tf_shape[0], axis=0)
         numbers.append(start + v.layout.pattern().to_caffe(inside).reshape(v.tf_shape)[0])
         start += v.tf_shape[1]
     site.builder.shuffled[top] = np.concatenate(numbers)
-    return Value(top, Layout.caffe(top.shape))
+    return top.raw
 
 
 def _is_product(site: Site, node: Node, tensor: Tensor) -> bool:
@@ -130,7 +131,7 @@ def _parts(site: Site, x: Value, dimension: int, sizes: Sequence[int]) -> list[V
     points = [sum(sizes[:i]) for i in range(1, len(sizes))]
     blobs = site.layers(
         "Slice",
-        Value(x.blob, Layout.caffe(x.shape)),
+        x.blob.raw,
         hint="slice",
         tops=len(sizes),
         axis=axis,
@@ -150,7 +151,7 @@ def tile(site: Site) -> Value:
         if count == 1:
             continue
         x, axis = alone(site, x, dimension)
-        plain = Value(x.blob, Layout.caffe(x.shape))
+        plain = x.blob.raw
         if count <= _COPIES or not site.dialect.has("Tile"):
             top = site.layer("Concat", *[plain] * count, hint="tile", axis=axis)
         else:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tf2caffe.net.linear import resized
-from tf2caffe.net.site import Site, Value
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Value
 from tf2caffe.ops import op
-from tfcaffe.layout import Layout
 
 
 @op("argMax")
@@ -20,7 +20,7 @@ def largest(site: Site) -> Value:
         x = site.to(x, x.plain())
     top = site.layer(
         "ArgMax",
-        Value(x.blob, Layout.caffe(x.shape)),
+        x.blob.raw,
         hint="argmax",
         axis=x.axis_of(-1),
         top_k=site.attrs["k"],

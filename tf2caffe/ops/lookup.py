@@ -8,7 +8,8 @@ from tf2caffe.graph import Tensor
 from tf2caffe.net import axes
 from tf2caffe.net.along import alone, changed
 from tf2caffe.net.linear import chosen
-from tf2caffe.net.site import Site, Value
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Value
 from tf2caffe.ops import op
 from tfcaffe.layout import Layout
 
@@ -71,5 +72,5 @@ def reordered(site: Site, x: Value, dimension: int, index: np.ndarray) -> Value:
     """Along one of the tensor's dimensions, the numbers at these places."""
     dimension %= len(x.tf_shape)
     x, axis = alone(site, x, dimension)
-    made = chosen(site, Value(x.blob, Layout.caffe(x.shape)), axis, index, hint="choose")
+    made = chosen(site, x.blob.raw, axis, index, hint="choose")
     return Value(made.blob, changed(x, axis, dimension, len(index)))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tf2caffe.net.site import Site, Value
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Value
 from tf2caffe.ops import op
 from tfcaffe.layout import Layout
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from tf2caffe.net.site import Site, Value
+from tf2caffe.net.broadcast import eltwise
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Value
 from tf2caffe.ops import op
-from tf2caffe.ops.broadcast import eltwise
 from tf2caffe.ops.reduction import reduce
 from tfcaffe.layout import Layout
 
@@ -26,7 +27,7 @@ def mean_variance(site: Site) -> Value:
     options = {"normalize_variance": False} if eps is None else {"eps": eps}
     top = site.layer(
         "MVN",
-        Value(x.blob, Layout.caffe(x.shape)),
+        x.blob.raw,
         hint="mvn",
         across_channels=len(over) == 3,
         **options,

@@ -8,12 +8,13 @@ import numpy as np
 
 from tf2caffe.graph import Array
 from tf2caffe.net import axes
+from tf2caffe.net.broadcast import eltwise
 from tf2caffe.net.factors import apart, axes_of, of_dimensions, run_of
-from tf2caffe.net.site import Numbers, Site, Value
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Numbers, Value
 from tf2caffe.ops import op
 from tf2caffe.ops.affine import affine
-from tf2caffe.ops.broadcast import eltwise
-from tf2caffe.ops.reduction import reduce, view
+from tf2caffe.ops.reduction import reduce
 from tfcaffe.layout import Layout
 
 
@@ -127,7 +128,7 @@ def _rows(site: Site, x: Value, over: list[int], eps: float) -> Value | None:
     """Where the axes are the last ones: MVN takes away the mean, a Scale multiplies each row."""
     factors = of_dimensions(x.layout, over)
     full = apart(x.layout, factors)
-    shape = tuple(int(size or 0) for size in full.shape)
+    shape = axes.fixed(full.shape)
     found = axes_of(full, factors)
     if not found or found[0] == 0:
         return None
@@ -137,13 +138,13 @@ def _rows(site: Site, x: Value, over: list[int], eps: float) -> Value | None:
     if not (site.dialect.has("MVN") and site.dialect.allows("Scale", bottoms=2, axis=0)):
         return None
     rows, length = prod(shape[1 : run.start]), prod(shape[run.start :])
-    y = Value(x.blob, Layout.caffe(x.shape))
+    y = x.blob.raw
     if not (len(x.shape) == 4 and x.shape[1] == rows):
-        y = view(site, y, (x.shape[0], rows, length, 1))
+        y = site.reshape(y, (x.shape[0], rows, length, 1))
     y = Value(site.layer("MVN", y, hint="centred", normalize_variance=False), y.layout)
     square = site.power(y, power=2.0, hint="square")
     pooled = site.layer("Pooling", square, hint="variance", pool="AVE", global_pooling=True)
-    small = view(site, Value(pooled, Layout.caffe(pooled.shape)), (shape[0], rows))
+    small = site.reshape(pooled.raw, (shape[0], rows))
     small = site.power(small, shift=eps, power=-0.5, hint="inverse")
     y = Value(site.layer("Scale", y, small, hint="standardised", axis=0), y.layout)
-    return Value(view(site, y, x.shape).blob, x.layout)
+    return Value(site.reshape(y, x.shape).blob, x.layout)

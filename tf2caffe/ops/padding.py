@@ -10,7 +10,8 @@ import numpy as np
 
 from tf2caffe.net import windows
 from tf2caffe.net.linear import applied, chosen, resized, scaled_map, spread
-from tf2caffe.net.site import Numbers, Site, Value
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Numbers, Value
 from tf2caffe.ops import op
 from tfcaffe.layout import Layout
 

@@ -12,7 +12,8 @@ import numpy as np
 from tf2caffe.net import windows
 from tf2caffe.net.linear import scaled_map
 from tf2caffe.net.overhang import overhang
-from tf2caffe.net.site import Site, Value
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Value
 from tf2caffe.net.windows import Windows
 from tf2caffe.ops import no_op, op
 from tf2caffe.ops.convolution import even, zero_rows

@@ -15,7 +15,8 @@ import numpy as np
 from tf2caffe.graph import Tensor
 from tf2caffe.net.along import parameter
 from tf2caffe.net.linear import chosen
-from tf2caffe.net.site import Numbers, Site, Value
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Numbers, Value
 from tf2caffe.ops import keras_layer, no_layer
 from tfcaffe.layers.recurrent import KERAS_GATES, LSTM, gate_places
 from tfcaffe.layout import Layout
@@ -187,7 +188,7 @@ def _lstm(
         num_output=units,
         expose_hidden=expose,
     )
-    steps, *last = (Value(blob, Layout.caffe(blob.shape)) for blob in blobs)
+    steps, *last = (blob.raw for blob in blobs)
     return [Value(steps.blob, Layout(steps.layout.axes, ((1,), (0,), (2,)))), *last]
 
 
@@ -228,7 +229,7 @@ def _unstacked(value: Value) -> Value:
 
 def _backwards(site: Site, x: Value) -> Value:
     """The steps from the last to the first."""
-    plain = Value(x.blob, Layout.caffe(x.shape))
+    plain = x.blob.raw
     steps = np.arange(x.shape[0])[::-1]
     return site.like(chosen(site, plain, 0, steps, hint="backwards").blob, x)
 
@@ -240,7 +241,7 @@ def _last(site: Site, x: Value) -> Value:
     if steps > 1:
         _, blob = site.layers(
             "Slice",
-            Value(x.blob, Layout.caffe(x.shape)),
+            x.blob.raw,
             hint="last",
             tops=2,
             axis=0,

@@ -9,7 +9,9 @@ import numpy as np
 
 from tf2caffe.net import axes, windows
 from tf2caffe.net.factors import apart, axes_of, of_dimensions, run_of, shrunk
-from tf2caffe.net.site import Site, Value
+from tf2caffe.net.linear import inner_product, pointwise
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Value
 from tf2caffe.ops import no_op, op
 from tf2caffe.ops.lookup import reordered
 from tfcaffe.layout import Layout
@@ -80,7 +82,7 @@ def reduce(site: Site, x: Value, over: Sequence[int], kind: str) -> Value:
         turned = reduce(site, site.power(x, scale=-1.0, hint="neg"), over, "max")
         return site.power(turned, scale=-1.0, hint="neg")
     x = site.to(x, apart(x.layout, gone))
-    y = Value(x.blob, Layout.caffe(x.shape))
+    y = x.blob.raw
     sizes = list(x.shape)
     left = axes_of(x.layout, gone)
     spatial = [a for a in left if a in (2, 3)]
@@ -91,9 +93,9 @@ def reduce(site: Site, x: Value, over: Sequence[int], kind: str) -> Value:
     while left:
         run = run_of(left, sizes)
         left = [a for a in left if a not in run]
-        y = _over_run(site, view(site, y, sizes), run, kind)
+        y = _over_run(site, site.reshape(y, sizes), run, kind)
         sizes = [1 if a in run else size for a, size in enumerate(sizes)]
-    return Value(view(site, y, sizes).blob, shrunk(x.layout, gone))
+    return Value(site.reshape(y, sizes).blob, shrunk(x.layout, gone))
 
 
 def _over_run(site: Site, y: Value, run: range, kind: str) -> Value:
@@ -103,51 +105,19 @@ def _over_run(site: Site, y: Value, run: range, kind: str) -> Value:
     if kind in ("mean", "sum") and run.start > 0:
         if len(shape) > 2 and shape[1] == length and run.start == 1:
             if len(shape) > 4:  # OpenCV takes a kernel of one number for one of two axes
-                y = view(site, y, [*shape[:2], prod(shape[2:]), 1])
-            return weighted(site, y, 1, _share(kind, length), kind)
+                y = site.reshape(y, [*shape[:2], prod(shape[2:]), 1])
+            return pointwise(site, y, _row(kind, y.shape[1]), kind)
         if run.stop == len(shape) and site.dialect.allows("InnerProduct", axis=run.start):
-            return weighted(site, y, 1, _share(kind, length), kind, axis=run.start)
+            return inner_product(site, y, _row(kind, length), run.start, kind)
     inner = prod(shape[run.stop :])
     outer = [shape[0], prod(shape[1 : run.start])] if run.start else [1, 1]
-    y = view(site, y, [*outer, length, inner])
+    y = site.reshape(y, [*outer, length, inner])
     return _multiplied(site, y) if kind == "prod" else _pooled(site, y, kind, [2])
 
 
-def _share(kind: str, count: int) -> float:
-    return 1 / count if kind == "mean" else 1.0
-
-
-def weighted(
-    site: Site, y: Value, outputs: int, weight: float, hint: str, axis: int | None = None
-) -> Value:
-    """A 1x1 Convolution with one weight everywhere, or an InnerProduct over the axes from `axis`.
-
-    The shape is that of the layer's top.
-    """
-    if axis is not None:
-        inputs = prod(y.shape[axis:])
-        weights = np.full((outputs, inputs), weight, np.float32)
-        top = site.layer(
-            "InnerProduct",
-            y,
-            caffe={"weights": weights},
-            hint=hint,
-            num_output=outputs,
-            bias_term=False,
-            axis=axis,
-        )
-    else:
-        weights = np.full((outputs, y.shape[1], *(1,) * (len(y.shape) - 2)), weight, np.float32)
-        top = site.layer(
-            "Convolution",
-            Value(y.blob, Layout.channels_last(y.shape)),
-            caffe={"weights": weights},
-            hint=hint,
-            num_output=outputs,
-            bias_term=False,
-            kernel_size=1,
-        )
-    return Value(top, Layout.caffe(top.shape))
+def _row(kind: str, count: int) -> np.ndarray:
+    """What `count` numbers are multiplied by for their mean or sum."""
+    return np.full((1, count), 1 / count if kind == "mean" else 1.0, np.float32)
 
 
 def _pooled(site: Site, y: Value, kind: str, over: Sequence[int]) -> Value:
@@ -161,7 +131,7 @@ def _pooled(site: Site, y: Value, kind: str, over: Sequence[int]) -> Value:
         pool="MAX" if kind == "max" else "AVE",
         **({"global_pooling": True} if everywhere else windows.fields(kernel=kernel)),
     )
-    y = Value(top, Layout.caffe(top.shape))
+    y = top.raw
     return site.power(y, scale=float(prod(kernel)), hint="sum") if kind == "sum" else y
 
 
@@ -173,7 +143,7 @@ def _multiplied(site: Site, y: Value) -> Value:
         parts = site.layers(
             "Slice", y, hint="half", tops=len(points) + 1, axis=2, slice_point=points
         )
-        values = [Value(part, Layout.caffe(part.shape)) for part in parts]
+        values = [part.raw for part in parts]
         y = site.product(values[0], values[1])
         if length % 2:
             y = _joined(site, y, values[2]) if half > 1 else site.product(y, values[2])
@@ -182,9 +152,4 @@ def _multiplied(site: Site, y: Value) -> Value:
 
 def _joined(site: Site, a: Value, b: Value) -> Value:
     top = site.layer("Concat", a, b, hint="concat", axis=2)
-    return Value(top, Layout.caffe(top.shape))
-
-
-def view(site: Site, y: Value, shape: Sequence[int]) -> Value:
-    """The blob's numbers in another shape; nothing if that is the one they have."""
-    return y if y.shape == tuple(shape) else site.reshape(y, shape)
+    return top.raw

@@ -14,9 +14,9 @@ import numpy as np
 from tf2caffe.graph import Tensor
 from tf2caffe.net import windows
 from tf2caffe.net.linear import applied, resized, scaled_map, spread
-from tf2caffe.net.site import Site, Value
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Value
 from tf2caffe.ops import op
-from tfcaffe.layout import Layout
 
 _RULES = ("align_corners", "half_pixel_centers", "kernel_type", "antialias")
 _EXACT = 1e-6  # of weights that are the same but for rounding
@@ -140,7 +140,7 @@ def _windows(site: Site, x: Value, bands: Sequence[Band], kind: str) -> Value:
     stride = windows.fields(stride=strides) or {"stride": 1}  # said even so, for some readers
     top = site.layer(
         kind,
-        Value(x.blob, Layout.caffe(x.shape)),
+        x.blob.raw,
         caffe={"weights": np.broadcast_to(kernel, (channels, 1, *kernel.shape))},
         hint="resize",
         num_output=channels,

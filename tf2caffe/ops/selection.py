@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from tf2caffe.graph import Graph, Node, Tensor
-from tf2caffe.net.site import Site, Value
+from tf2caffe.net.broadcast import eltwise
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Value
 from tf2caffe.ops import op
 from tf2caffe.ops.affine import affine
-from tf2caffe.ops.broadcast import eltwise
 
 # Ops that can make infinities or NaN of finite numbers: no factor of 0 takes those away.
 _WILD = {"Log", "Log1p", "Exp", "Expm1", "Sqrt", "Rsqrt", "Reciprocal", "Inv", "RealDiv", "Pow"}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tf2caffe.net import axes
-from tf2caffe.net.site import Site, Value
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Value
 from tf2caffe.ops import op
 from tfcaffe.layout import Layout
 
@@ -14,12 +15,12 @@ def reshape(site: Site) -> Value:
     x = site.value()
     shape = site.node.shapes[0]
     assert shape is not None
-    layout = axes.reshaped(x.layout, [int(s or 0) for s in shape])
+    layout = axes.reshaped(x.layout, axes.fixed(shape))
     if layout is None:
         x = site.to(x, Layout.caffe(x.tf_shape))
-        layout = axes.reshaped(x.layout, [int(s or 0) for s in shape])
+        layout = axes.reshaped(x.layout, axes.fixed(shape))
     if layout is None:  # any reshape of a blob that lies as TensorFlow has it
-        shape_ = [int(s or 0) for s in shape]
+        shape_ = axes.fixed(shape)
         return site.reshape(x, shape_)
     return Value(x.blob, layout)
 

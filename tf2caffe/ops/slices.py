@@ -8,8 +8,9 @@ from tf2caffe.graph import Tensor
 from tf2caffe.net import axes, windows
 from tf2caffe.net.cropping import cropped
 from tf2caffe.net.linear import chosen, spread
-from tf2caffe.net.site import Site, Value
+from tf2caffe.net.site import Site
 from tf2caffe.net.slices import Cut, cuts
+from tf2caffe.net.value import Value
 from tf2caffe.ops import op
 from tf2caffe.ops.padding import one_hot, padded
 from tfcaffe.layout import Layout
@@ -101,7 +102,7 @@ def _sliced(site: Site, x: Value, axis: int, cut: Cut) -> Value | None:
     else:
         blob = site.layers(
             "Slice",
-            Value(x.blob, Layout.caffe(x.shape)),
+            x.blob.raw,
             hint="slice",
             tops=len(ordered),
             axis=axis,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from math import prod
 
+from tf2caffe.net import axes
+from tf2caffe.net.broadcast import eltwise
 from tf2caffe.net.factors import apart, axes_of, of_dimensions, run_of
-from tf2caffe.net.site import Site, Value
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Value
 from tf2caffe.ops import op
-from tf2caffe.ops.broadcast import eltwise
-from tf2caffe.ops.reduction import reduce, view
+from tf2caffe.ops.reduction import reduce
 from tfcaffe.layout import Layout
 
 
@@ -34,9 +36,9 @@ def softmax(site: Site) -> Value:
     if sum(shape[a] != 1 for a in run) == 1:
         axis = next(a for a in run if shape[a] != 1)
         return site.like(site.layer("Softmax", x, hint="softmax", axis=axis), x)
-    y = view(site, Value(x.blob, Layout.caffe(shape)), _merged(shape, run))
+    y = site.reshape(Value(x.blob, Layout.caffe(shape)), _merged(shape, run))
     y = Value(site.layer("Softmax", y, hint="softmax", axis=axis), y.layout)
-    return Value(view(site, y, shape).blob, x.layout)
+    return Value(site.reshape(y, shape).blob, x.layout)
 
 
 def _merged(shape: tuple[int, ...], run: range) -> tuple[int, ...]:
@@ -48,7 +50,7 @@ def _run(x: Value, over: list[int]) -> range | None:
     factors = of_dimensions(x.layout, over)
     layout = apart(x.layout, factors)
     found = axes_of(layout, factors)
-    run = run_of(found, [int(size or 0) for size in layout.shape])
+    run = run_of(found, axes.fixed(layout.shape))
     return run if set(found) <= set(run) else None
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from tf2caffe.graph import Tensor
 from tf2caffe.net import windows
-from tf2caffe.net.site import Site, Value
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Value
 from tf2caffe.net.windows import Pads, Windows
 from tf2caffe.ops import op
 from tf2caffe.ops.convolution import kernel_shape, zero_rows

@@ -8,8 +8,9 @@ import numpy as np
 
 from tf2caffe.net import axes, windows
 from tf2caffe.net.factors import apart, axes_of, of_dimensions, run_of, shrunk
-from tf2caffe.net.site import Site, Value
-from tf2caffe.ops.reduction import view, weighted
+from tf2caffe.net.linear import inner_product, pointwise
+from tf2caffe.net.site import Site
+from tf2caffe.net.value import Value
 from tfcaffe.layout import Layout
 
 _TWO_BOTTOMS = {"PROD": "Scale", "SUM": "Bias", "SUB": "Bias"}
@@ -63,7 +64,7 @@ def _by_coefficient(site: Site, a: Value, b: Value, operation: str, layout: Layo
     data, small = (a, b) if a.layout is layout else (b, a)
     over = _over(small, layout)
     full = apart(layout, over)
-    shape = tuple(int(size or 0) for size in full.shape)
+    shape = axes.fixed(full.shape)
     spread_axes = axes_of(full, over)
     kept = [i for i, size in enumerate(shape) if size != 1 and i not in spread_axes] or [0]
     first, end = kept[0], kept[-1] + 1
@@ -80,7 +81,9 @@ def _by_coefficient(site: Site, a: Value, b: Value, operation: str, layout: Layo
     elif operation == "SUB":
         data = site.power(data, scale=-1.0, hint="neg")
     data = site.to(data, full)
-    top = site.layer(kind, data, view(site, small, shape[first:end]), hint=kind.lower(), axis=first)
+    top = site.layer(
+        kind, data, site.reshape(small, shape[first:end]), hint=kind.lower(), axis=first
+    )
     return site.like(top, data)
 
 
@@ -88,7 +91,7 @@ def _plain_blob(site: Site, value: Value, want: Layout) -> Value:
     """A blob with the numbers in this order, in any shape."""
     if not axes.alike(value.layout, want):
         value = site.to(value, want)
-    return Value(value.blob, Layout.caffe(value.shape))
+    return value.blob.raw
 
 
 def _over(small: Value, layout: Layout) -> set[int]:
@@ -102,7 +105,7 @@ def spread(site: Site, small: Value, layout: Layout) -> Value:
     if not over:
         return small
     full = apart(layout, over)
-    shape = tuple(int(size or 0) for size in full.shape)
+    shape = axes.fixed(full.shape)
     left = axes_of(full, over)
     sizes = [1 if axis in left else size for axis, size in enumerate(shape)]
     y = _plain_blob(site, small, shrunk(full, over))
@@ -110,9 +113,9 @@ def spread(site: Site, small: Value, layout: Layout) -> Value:
         spatial = [axis for axis in left if axis in (2, 3)] if len(shape) == 4 else []
         run = run_of(spatial or left, shape)
         left = [axis for axis in left if axis not in run]
-        y = _over_run(site, view(site, y, sizes), run, shape)
+        y = _over_run(site, site.reshape(y, sizes), run, shape)
         sizes = [shape[i] if i in run else size for i, size in enumerate(sizes)]
-    return Value(view(site, y, sizes).blob, full)
+    return Value(site.reshape(y, sizes).blob, full)
 
 
 def _over_run(site: Site, y: Value, run: range, shape: tuple[int, ...]) -> Value:
@@ -123,16 +126,16 @@ def _over_run(site: Site, y: Value, run: range, shape: tuple[int, ...]) -> Value
     length = prod(shape[axis] for axis in run)
     if run.start == 1 and len(shape) > 2 and shape[1] == length:
         if len(shape) > 4:  # OpenCV takes a kernel of one number for one of two axes
-            y = view(site, y, [*y.shape[:2], prod(y.shape[2:]), 1])
-        return weighted(site, y, length, 1.0, "spread")
+            y = site.reshape(y, [*y.shape[:2], prod(y.shape[2:]), 1])
+        return pointwise(site, y, np.ones((length, 1), np.float32), "spread")
     to_end = run.start > 0 and run.stop == len(shape)
     if to_end and len(shape) != 4 and site.dialect.allows("InnerProduct", axis=run.start):
-        return weighted(site, y, length, 1.0, "spread", axis=run.start)
+        return inner_product(site, y, np.ones((length, 1), np.float32), run.start, "spread")
     if len(shape) == 4 and run.start > 1:
         kernel = [shape[axis] if axis in run else 1 for axis in (2, 3)]
     else:
         outer = [y.shape[0], prod(y.shape[1 : run.start])] if run.start else [1, 1]
-        y = view(site, y, [*outer, 1, prod(y.shape[run.stop :])])
+        y = site.reshape(y, [*outer, 1, prod(y.shape[run.stop :])])
         kernel = [length, 1]
     channels = y.shape[1]
     top = site.layer(
@@ -145,4 +148,4 @@ def _over_run(site: Site, y: Value, run: range, shape: tuple[int, ...]) -> Value
         group=channels,
         **windows.fields(kernel=kernel, stride=kernel),
     )
-    return Value(top, Layout.caffe(top.shape))
+    return top.raw
