@@ -17,7 +17,7 @@ from tfcaffe.layout import Layout, Pattern, steps
 from tfcaffe.memory_order import contiguous
 from tfcaffe.names import escape
 from tfcaffe.net import Layer
-from tfcaffe.tables import table
+from tfcaffe.tables import add_to, table
 
 Tensor = Any
 Weights = Mapping[str, np.ndarray]
@@ -34,15 +34,7 @@ def builds(*types: str) -> Callable[[Builder], Builder]:
     The function takes a Site and the bottoms (Keras tensors, in the layouts that the plan says)
     and returns the top, or a list of tops.
     """
-
-    def add(function: Builder) -> Builder:
-        for name in types:
-            if name in _BUILDERS:
-                raise ValueError(f"layer type {name} has two builders")
-            _BUILDERS[name] = function
-        return function
-
-    return add
+    return add_to(_BUILDERS, types, "the builder of ")
 
 
 def builders() -> dict[str, Builder]:

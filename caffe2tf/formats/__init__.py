@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
-import pkgutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +12,7 @@ from pathlib import Path
 from caffe2tf.source import Source
 from tfcaffe.errors import UsageError
 from tfcaffe.progress import part
+from tfcaffe.tables import modules
 
 log = logging.getLogger("caffe2tf")
 
@@ -59,11 +58,8 @@ class Target:
 @cache
 def registry() -> dict[str, Format]:
     """Formats by name: each module of this folder has one as FORMAT."""
-    found = [
-        importlib.import_module(f"{__name__}.{module.name}").FORMAT
-        for module in pkgutil.iter_modules(__path__)
-    ]
-    return {entry.name: entry for entry in found}
+    found = modules(__name__, __path__)
+    return {module.FORMAT.name: module.FORMAT for module in found}
 
 
 def find(path: Path, name: str | None) -> Format:

@@ -1,15 +1,13 @@
 """How each Caffe layer becomes Keras nodes: one function per type, found by its registration."""
 
-import importlib
-import pkgutil
 from functools import cache
 
 from caffe2tf.site import Builder, builders
+from tfcaffe.tables import modules
 
 
 @cache
 def registry() -> dict[str, Builder]:
     """The builder of every layer type that becomes nodes of its own."""
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
+    modules(__name__, __path__)
     return builders()

@@ -6,13 +6,11 @@ to add layers. It returns the value of each output.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
-from tfcaffe.tables import table
+from tfcaffe.tables import add_to, modules, table
 
 if TYPE_CHECKING:
     from tf2caffe.net.site import Site
@@ -28,33 +26,22 @@ _NO_LAYERS: dict[str, Rule] = table()
 
 def op(*names: str) -> Callable[[_R], _R]:
     """Decorator: the rule of these TensorFlow ops."""
-    return _register(_OPS, names)
+    return add_to(_OPS, names)
 
 
 def keras_layer(*names: str) -> Callable[[_R], _R]:
     """Decorator: the rule of Keras layers of these classes, of which a graph loses too much."""
-    return _register(_LAYERS, names)
+    return add_to(_LAYERS, names)
 
 
 def no_op(*names: str) -> Callable[[_R], _R]:
     """Decorator: why these ops cannot be said; a plugin may know better, and have a rule."""
-    return _register(_NO_OPS, names)
+    return add_to(_NO_OPS, names)
 
 
 def no_layer(*names: str) -> Callable[[_R], _R]:
     """As `no_op`, for Keras layers."""
-    return _register(_NO_LAYERS, names)
-
-
-def _register(rules: dict[str, Rule], names: Sequence[str]) -> Callable[[_R], _R]:
-    def add(rule: _R) -> _R:
-        for name in names:
-            if name in rules:
-                raise ValueError(f"{name} is registered twice")
-            rules[name] = rule
-        return rule
-
-    return add
+    return add_to(_NO_LAYERS, names)
 
 
 def ops() -> dict[str, Rule]:
@@ -71,5 +58,4 @@ def keras_layers() -> dict[str, Rule]:
 
 @cache
 def _load() -> None:
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
+    modules(__name__, __path__)

@@ -8,14 +8,12 @@ lower-case letter. Patterns of one op are tried in the order of `order`, then of
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable
 from functools import cache
 
 from tf2caffe.graph import Graph, Node
 from tfcaffe.errors import UnsupportedError
-from tfcaffe.tables import table
+from tfcaffe.tables import add_to, modules, table
 
 Match = Callable[[Node, Graph], bool]
 _PATTERNS: dict[str, Match] = table()
@@ -27,11 +25,8 @@ def pattern(*roots: str, order: int = 0) -> Callable[[Match], Match]:
 
     def add(match: Match) -> Match:
         name = f"{match.__module__}.{match.__name__}"
-        if name in _PATTERNS:
-            raise ValueError(f"{name} is registered twice")
-        _PATTERNS[name] = match
         _ROOTS[name] = (order, roots)
-        return match
+        return add_to(_PATTERNS, [name])(match)
 
     return add
 
@@ -57,5 +52,4 @@ def _matches(name: str, node: Node, graph: Graph) -> bool:
 
 @cache
 def _load() -> None:
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
+    modules(__name__, __path__)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
@@ -13,6 +11,7 @@ from typing import Any
 from tf2caffe.graph import Graph
 from tf2caffe.options import Options
 from tfcaffe.errors import UsageError
+from tfcaffe.tables import modules
 
 
 @dataclass
@@ -52,8 +51,7 @@ def kind_of(source: Any) -> Any:
     Raises:
         UsageError: it is of no kind that is known.
     """
-    for info in pkgutil.iter_modules(__path__):
-        module = importlib.import_module(f"{__name__}.{info.name}")
+    for module in modules(__name__, __path__):
         if module.takes(source):
             return module
     if isinstance(source, str | PathLike):

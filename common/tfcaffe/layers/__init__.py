@@ -4,19 +4,17 @@ A family's class says which blobs a layer has, how they lie in either framework,
 makes of which, and which fields it reads. Files in this folder are found by themselves.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Iterator
 from functools import cache
 
 from tfcaffe.layers.base import Family, families
+from tfcaffe.tables import modules
 
 
 @cache
 def registry() -> dict[str, Family]:
     """The family of every supported layer type, by Caffe's type name."""
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
+    modules(__name__, __path__)
     return families()
 
 

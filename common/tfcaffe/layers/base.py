@@ -11,7 +11,7 @@ import numpy as np
 from tfcaffe.errors import NetError, UnsupportedError
 from tfcaffe.layout import Layout, Pattern, Shape
 from tfcaffe.net import Layer
-from tfcaffe.tables import table
+from tfcaffe.tables import add_to, table
 
 _FAMILIES: dict[str, Family] = table()
 # LayerParameter's own plain fields. As in Caffe, parameters of other types are not looked at.
@@ -150,9 +150,7 @@ def register(*types: str) -> Callable[[_T], _T]:
 
     def add(cls: _T) -> _T:
         for name in types:
-            if name in _FAMILIES:
-                raise ValueError(f"layer type {name} is registered twice")
-            _FAMILIES[name] = cls()
+            add_to(_FAMILIES, [name], "layer type ")(cls())
         return cls
 
     return add

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +9,7 @@ from pathlib import Path
 
 from tfcaffe.errors import FileFormatError
 from tfcaffe.memory_order import Apart
+from tfcaffe.tables import modules
 from tfcaffe.variables.base import Array, Variables
 
 Items = Iterable[tuple[str, Array | Apart]]
@@ -83,7 +82,4 @@ class Kind:
 @cache
 def registry() -> tuple[Kind, ...]:
     """All kinds: each module of this folder has one as KIND."""
-    return tuple(
-        importlib.import_module(f"{__name__}.{module.name}").KIND
-        for module in pkgutil.iter_modules(__path__)
-    )
+    return tuple(module.KIND for module in modules(__name__, __path__))
