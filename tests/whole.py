@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from forms import faults
 from tf2caffe.network import Network, build
 from tf2caffe.options import with_defaults
 from tf2caffe.sources import open_source
@@ -36,13 +37,15 @@ class Written:
 
 
 def written(source: Any, folder: Path, **options: Any) -> Written:
-    """Convert into a folder."""
+    """Convert into a folder, in forms that please every reader."""
     given = with_defaults(options)  # type: ignore[arg-type]
     opened = open_source(source, given)
     network = build(opened.name, opened.graph, given)
     text, model = folder / "net.prototxt", folder / "net.caffemodel"
     model.unlink(missing_ok=True)
     write(network, text, model, ["a test"])
+    outputs = {output.blob for output in network.twin.outputs}
+    assert not (wrong := faults(text, str(given["dialect"]), outputs)), "\n".join(wrong)
     return Written(network, text, model)
 
 

@@ -9,8 +9,9 @@
     with: [Permute]              # added to those
     header: input_layer          # or input_dim
     eps: 0.00001                 # BatchNorm's; a difference goes into the variance
-    forms:                       # allowed values of fields (and of `bottoms`, their number,
-                                 # and of Pooling's `overhang`: see ops/pooling.py)
+    forms:                       # allowed values of fields (and of `bottoms`, their number, of
+                                 # Pooling's `overhang`: see net/overhang.py, and of Slice's
+                                 # `ends`: whether no layer need read a top)
       Eltwise: {bottoms: [2], coeff: ["", "1 -1"]}
     limits: {name: 32}           # longest name
     seen: [where each of these facts was seen]
@@ -35,7 +36,7 @@ _HEADERS = ("input_layer", "input_dim")
 _KEYS = ("dialect", "name", "about", "extends", "types", "without", "with", "header", "eps")
 _MORE_KEYS = ("forms", "limits", "seen")
 _LIMITS = ("name",)
-_FORMS = ("bottoms", "overhang")  # that are no fields
+_FORMS = ("bottoms", "overhang", "ends")  # that are no fields
 _DEPTH = 8  # files that extend each other
 
 Forms = Mapping[str, Mapping[str, tuple[str, ...]]]

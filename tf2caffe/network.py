@@ -11,6 +11,7 @@ from tf2caffe.dialect import Dialect
 from tf2caffe.graph import Graph, Node, Tensor
 from tf2caffe.net import ahead, axes
 from tf2caffe.net.families import family
+from tf2caffe.net.merging import readers
 from tf2caffe.net.overhang import overhangs
 from tf2caffe.net.site import Builder, Site
 from tf2caffe.net.tidy import tidy
@@ -78,6 +79,11 @@ def build(name: str, graph: Graph, options: Options) -> Network:
         raise UnsupportedError(told(list(problems)))
     outputs = [builder.values[t].blob for t in graph.outputs.values()]
     layers = tidy(builder.layers, outputs, builder.dialect)
+    if all(layer.type in ("Input", "Parameter") for layer in layers):
+        raise UnsupportedError(
+            "there is nothing to compute: every output is an input as it lies in Caffe's blob; "
+            "feed that to what comes behind, or give a network with layers"
+        )
     builder.notes += _portability(builder.dialect, layers)
     _check_names(builder.dialect, layers)
     return Network(
@@ -86,15 +92,27 @@ def build(name: str, graph: Graph, options: Options) -> Network:
 
 
 def _put_in_order(builder: Builder, title: str, tensor: Tensor) -> None:
-    """Have an output's numbers lie as TensorFlow has them, or with the last dimension second."""
+    """Have an output's numbers lie as TensorFlow has them, or with the last dimension second.
+
+    Where readers cannot be asked for a Slice's top, a layer copies it. What changes its input's
+    shape alone is a Reshape.
+    """
     if tensor not in builder.values:
         raise UnsupportedError(f"output {title!r}: is constant, it depends on no input")
     value = builder.values[tensor]
     sizes, fine = value.tf_shape, [value.plain()]
     if len(sizes) > 2:
         fine.append(Layout.of_tensor(sizes))
-    if not any(axes.alike(value.layout, layout) for layout in fine):
-        builder.values[tensor] = Site(builder, tensor.node).to(value, value.plain())
+    site = Site(builder, tensor.node)
+    if not any(axes.alike(value.layout, layout) for layout in fine) or _kind(value) == "Input":
+        value = site.to(value, value.plain())
+    if _kind(value) == "Slice" and not builder.dialect.allows("Slice", ends=True):
+        value = site.power(value, hint="copy")
+    builder.values[tensor] = value
+
+
+def _kind(value: Value) -> str:
+    return value.blob.maker.type if value.blob.maker else ""
 
 
 def _portability(written: Dialect, layers: Sequence[NewLayer]) -> list[str]:
@@ -103,10 +121,13 @@ def _portability(written: Dialect, layers: Sequence[NewLayer]) -> list[str]:
     if written.eps == portable.eps:
         return []
     faults: dict[str, list[str]] = {}
+    read = readers(layers)
     for layer in layers:
         field = family(layer.type).field
         own = getattr(layer.message, field) if field else None
         more = {"overhang": overhangs(layer)} if layer.type == "Pooling" else {}
+        if layer.type == "Slice":
+            more["ends"] = not all(top in read for top in layer.tops)
         for fault in dialect.faults_of(portable, layer.type, len(layer.bottoms), own, **more):
             faults.setdefault(fault, []).append(layer.name)
     if not faults:

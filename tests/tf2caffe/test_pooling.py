@@ -152,6 +152,22 @@ def test_zeros_before_a_maximum(tmp_path: Path, caffe: Caffe) -> None:
     assert len(pads) == 4  # unknown, tanh, wide, twice
 
 
+@pytest.mark.parametrize("size", _SIZES)
+def test_portable_maxima_lose_no_window(
+    size: tuple[int, int], tmp_path: Path, caffe: Caffe
+) -> None:
+    """Where Caffe drops one that begins in the pads, a layer before pads or cuts instead."""
+    from keras.layers import Activation, MaxPooling2D, ReLU, ZeroPadding2D
+
+    cases = {
+        f"{name}_k{kernel}_s{stride}": [*first, *pad, MaxPooling2D(kernel, stride, padding)]
+        for name, first in (("sign", [Activation("tanh")]), ("positive", [ReLU()]))
+        for kernel, stride in product([2, 3, 4], [2, 3, 4])
+        for pad, padding in (([], "same"), ([ZeroPadding2D(1)], "valid"))
+    }
+    check(branches((*size, 3), cases, batch=1), tmp_path, caffe, dialect="portable")
+
+
 def test_zeros_before_an_average_count(tmp_path: Path, caffe: Caffe) -> None:
     from keras import layers
 

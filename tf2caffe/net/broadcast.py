@@ -66,9 +66,9 @@ def _by_coefficient(site: Site, a: Value, b: Value, operation: str, layout: Layo
     full = apart(layout, over)
     shape = axes.fixed(full.shape)
     spread_axes = axes_of(full, over)
-    kept = [i for i, size in enumerate(shape) if size != 1 and i not in spread_axes] or [0]
-    first, end = kept[0], kept[-1] + 1
-    first = 0 if prod(shape[:first]) == 1 else first
+    # The batch counts also where it is 1, so that Caffe may take another later.
+    kept = [i for i, size in enumerate(shape) if (size != 1 or not i) and i not in spread_axes]
+    first, end = (kept[0], kept[-1] + 1) if kept else (0, 1)
     if any(first <= axis < end for axis in spread_axes) or prod(shape[end:]) == 1:
         return None
     if spread_axes == [1]:  # a 1x1 Convolution spreads as cheaply, and every reader takes that

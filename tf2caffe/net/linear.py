@@ -87,7 +87,9 @@ def chosen(site: Site, x: Value, axis: int, index: np.ndarray, hint: str) -> Val
     ends = np.flatnonzero(np.diff(index) != 1) + 1
     runs = [(int(run[0]), int(run[-1]) + 1) for run in np.split(index, ends)]
     points = sorted({point for run in runs for point in run})
-    if axis > 1 and points[0] == 0 and points[-1] == size and len(points) <= _PIECES:
+    whole = points[0] == 0 and points[-1] == size and len(points) <= _PIECES
+    used = len({*index.tolist()}) == size or site.dialect.allows("Slice", ends=True)
+    if axis > 1 and whole and used:
         return _joined(site, x, axis, runs, points, hint)
     return applied(site, x, {axis: np.eye(size, dtype=np.float32)[:, index]}, hint)
 
@@ -100,7 +102,7 @@ def _joined(
     points: Sequence[int],
     hint: str,
 ) -> Value:
-    """Slices that take part of the axis each, put together anew; every slice is used."""
+    """Slices that take part of the axis each, put together anew."""
     plain = x.blob.raw
     blobs = site.layers(
         "Slice",

@@ -1,18 +1,18 @@
-"""Neighbouring layers that are one: Reshapes, Powers, Eltwises and the factors before them."""
+"""Layers that are one: said twice; Reshapes, Powers, Eltwises and the factors before them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tf2caffe.dialect import Dialect
 from tf2caffe.net.value import Blob, NewLayer
-from tfcaffe.layout import Shape
 
 
 def merged(layers: list[NewLayer], outputs: Iterable[Blob], dialect: Dialect) -> list[NewLayer]:
     """The same net of fewer layers, each of which the dialect has; outputs stay."""
     fixed = set(outputs)
-    layers = _merge_powers(_merge_reshapes(layers, fixed), fixed)
+    layers = _merge_reshapes(_merge_same(layers, fixed), fixed)
+    layers = _merge_powers(layers, fixed)
     return _merge_factors(_merge_eltwises(layers, fixed, dialect), fixed, dialect)
 
 
@@ -25,33 +25,52 @@ def readers(layers: Iterable[NewLayer]) -> dict[Blob, list[NewLayer]]:
     return found
 
 
-def _merge_reshapes(layers: list[NewLayer], fixed: set[Blob]) -> list[NewLayer]:
-    """Of two Reshapes in a row the second is enough, of two of one blob either."""
-    gone = set()
-    first_of: dict[tuple[Blob, Shape], Blob] = {}
+def _merge_same(layers: list[NewLayer], fixed: set[Blob]) -> list[NewLayer]:
+    """Of two layers without weights that make the same of the same blobs one is enough.
+
+    But for Reshapes, which cost nothing, they are of one Keras layer: two of those stay two.
+    """
+    kept = []
+    first_of: dict[tuple[object, ...], Sequence[Blob]] = {}
     instead: dict[Blob, Blob] = {}
     for layer in layers:
         layer.bottoms = [instead.get(blob, blob) for blob in layer.bottoms]
-        if layer.type == "Reshape":
-            (top,) = layer.tops
-            same = first_of.setdefault((layer.bottoms[0], top.shape), top)
-            if same is not top and top not in fixed:
-                instead[top] = same
-                gone.add(layer)
-    layers = [layer for layer in layers if layer not in gone]
+        if layer.bottoms and not layer.blobs:
+            said = layer.message.SerializeToString(deterministic=True)  # with the Keras layer
+            what = layer.tops[0].shape if layer.type == "Reshape" else said
+            same = first_of.setdefault((layer.type, what, *layer.bottoms), layer.tops)
+            if same is not layer.tops and not fixed & set(layer.tops):
+                instead.update(zip(layer.tops, same, strict=True))
+                continue
+        kept.append(layer)
+    return kept
+
+
+def _merge_reshapes(layers: list[NewLayer], fixed: set[Blob]) -> list[NewLayer]:
+    """Of two Reshapes in a row the second is enough, and none if they end where they began."""
     read = readers(layers)
+    gone = set()
+    instead: dict[Blob, Blob] = {}
     for layer in layers:
-        before = layer.bottoms[0].maker if layer.type == "Reshape" else None
+        layer.bottoms = [instead.get(blob, blob) for blob in layer.bottoms]
+        if layer.type != "Reshape":
+            continue
+        before = layer.bottoms[0].maker
         if before is None or before.type != "Reshape" or before.tops[0] in fixed:
             continue
         if len(read[before.tops[0]]) == 1:
             gone.add(before)
             (source,) = layer.bottoms = before.bottoms
             read[source] = [layer if reader is before else reader for reader in read[source]]
-            first, *rest = layer.tops[0].shape
+            (top,) = layer.tops
+            first, *rest = top.shape
             layer.message.reshape_param.Clear()
             kept = 0 if source.shape[0] == first else -1
             layer.message.reshape_param.shape.dim.extend([kept, *rest])
+            if source.shape == top.shape and top not in fixed:
+                gone.add(layer)
+                instead[top] = source
+                read[source] = [r for r in read[source] if r is not layer] + read.pop(top, [])
     return [layer for layer in layers if layer not in gone]
 
 

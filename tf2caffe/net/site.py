@@ -142,8 +142,10 @@ class Site:
         message.name = self.node.origin or self.node.name
         own = getattr(message, family.field) if family.field else None
         _set(message if own is None else own, options)
-        if kind == "Slice":
-            message.slice_param.axis = options["axis"]  # MNN wants it said, default or not
+        if own is not None and kind in ("Concat", "Slice"):
+            own.axis = options["axis"]  # MNN wants a Slice's said, default or not
+        elif own is not None and not own.ListFields():
+            message.ClearField(family.field)
         if faults := faults_of(self.dialect, kind, len(bottoms), own):
             raise self.refusal(
                 f"is said by {faults[0]}, which the dialect {self.dialect.name} does not have; "

@@ -10,15 +10,19 @@ from tf2caffe.net.families import family
 from tf2caffe.net.merging import merged, readers
 from tf2caffe.net.naming import caffe_layer
 from tf2caffe.net.value import Blob, NewLayer
+from tfcaffe.errors import UnsupportedError
 
 _NOT_IN_PLACE = frozenset({"Eltwise", "MVN", "Softmax"})  # right in Caffe, not with every reader
 
 
 def tidy(layers: Sequence[NewLayer], outputs: Iterable[Blob], dialect: Dialect) -> list[NewLayer]:
-    """The layers that outputs need, named, in place where that is right for every reader."""
+    """The layers that outputs need, named, in place where that is right for every reader.
+
+    Raises:
+        UnsupportedError: nobody reads a top, and the dialect has no Silence for it.
+    """
     kept = merged(_needed(layers, outputs), outputs, dialect)
-    if dialect.has("Silence"):
-        kept = _silenced(kept, outputs)
+    kept = _silenced(kept, outputs, dialect)
     _in_place(kept, outputs)
     _name(kept)
     return kept
@@ -34,13 +38,20 @@ def _needed(layers: Sequence[NewLayer], outputs: Iterable[Blob]) -> list[NewLaye
     return kept[::-1]
 
 
-def _silenced(layers: Iterable[NewLayer], outputs: Iterable[Blob]) -> list[NewLayer]:
+def _silenced(
+    layers: Iterable[NewLayer], outputs: Iterable[Blob], dialect: Dialect
+) -> list[NewLayer]:
     """Tops that nobody reads go into a Silence, so that they are no outputs."""
     used = {*readers(layers), *outputs}
     found = []
     for layer in layers:
         found.append(layer)
         unread = [top for top in layer.tops if top not in used and layer.type != "Input"]
+        if unread and not dialect.has("Silence"):
+            raise UnsupportedError(
+                f"layer {layer.origin!r}: nobody reads one of its parts, and the dialect "
+                f"{dialect.name} has no Silence for it; choose another --dialect, or cut by a slice"
+            )
         if unread:
             message = type(layer.message)()
             message.type = "Silence"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -10,8 +11,10 @@ from tf2caffe.graph import Node, Tensor
 from tf2caffe.net import axes
 from tf2caffe.net.along import alone, changed, operand, together
 from tf2caffe.net.site import Site
+from tf2caffe.net.slices import Cut
 from tf2caffe.net.value import Value
 from tf2caffe.ops import op
+from tf2caffe.ops.slices import taken
 from tfcaffe.layout import Layout
 
 _COPIES = 16  # as many bottoms of a Concat, which more programs read right than Tile
@@ -61,11 +64,11 @@ def _for_products(site: Site, values: Sequence[Value], dimension: int) -> Value 
         return None
     if not readers or not all(_is_product(site, node, tensor) for node in readers):
         return None
-    plain = [axes.alike(v.layout, Layout.caffe(v.tf_shape)) for v in values]
-    if all(plain) or not all(_batch_first(v) for v in values):
+    usual = [axes.alike(v.layout, Layout.caffe(v.tf_shape)) for v in values]
+    if all(usual) or not all(_batch_first(v) for v in values):
         return None
     flat = [site.reshape(v, v.tf_shape) if v.shape != v.tf_shape else v for v in values]
-    top = site.layer("Concat", *[v.blob.raw for v in flat], hint="concat")
+    top = site.layer("Concat", *[v.blob.raw for v in flat], hint="concat", axis=1)
     numbers, start = [], 0
     for v in values:
         inside = np.arange(v.tf_shape[1]).reshape(1, -1).repeat(v.tf_shape[0], axis=0)
@@ -122,25 +125,33 @@ def unstack(site: Site) -> list[Value]:
 
 
 def _parts(site: Site, x: Value, dimension: int, sizes: Sequence[int]) -> list[Value]:
-    """A Slice."""
+    """A Slice, or where one part is not read and the dialect wants all to be, a cut for each."""
     if len(sizes) == 1:
         return [x]
     if 0 in sizes:
         raise site.refusal(f"one of its parts {list(sizes)} is empty, which no blob can be")
     x, axis = alone(site, x, dimension)
     points = [sum(sizes[:i]) for i in range(1, len(sizes))]
-    blobs = site.layers(
-        "Slice",
-        x.blob.raw,
-        hint="slice",
-        tops=len(sizes),
-        axis=axis,
-        slice_point=points,
-    )
+    plain = x.blob.raw
+    if axis and not (_all_read(site) or site.dialect.allows("Slice", ends=True)):
+        total = x.shape[axis]
+        cuts = [Cut(total, a, b) for a, b in pairwise([0, *points, total])]
+        blobs = [taken(site, plain, {axis: cut}).blob for cut in cuts]
+    else:
+        blobs = site.layers(
+            "Slice", plain, hint="slice", tops=len(sizes), axis=axis, slice_point=points
+        )
     return [
         Value(blob, changed(x, axis, dimension, size))
         for blob, size in zip(blobs, sizes, strict=True)
     ]
+
+
+def _all_read(site: Site) -> bool:
+    """Whether somebody reads each of the node's outputs."""
+    outputs = [Tensor(site.node, i) for i in range(len(site.node.shapes))]
+    known = {*site.builder.readers, *site.graph.outputs.values()}
+    return all(tensor in known for tensor in outputs)
 
 
 @op("Tile")

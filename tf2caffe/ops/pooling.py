@@ -18,6 +18,7 @@ from tf2caffe.net.windows import Windows
 from tf2caffe.ops import no_op, op
 from tf2caffe.ops.convolution import even, zero_rows
 from tf2caffe.ops.padding import padded
+from tf2caffe.patterns.pooling import never_negative
 from tfcaffe.errors import UnsupportedError
 from tfcaffe.layers.pooling import pooled_size
 
@@ -121,7 +122,29 @@ def _maximum(site: Site, x: Value, found: Windows) -> Value:
         if min(spare) >= 0 and _allowed(site, False, larger, sizes):
             y = _pool(site, x, False, larger, {})
             return padded(site, y, [(-m, -s) for m, s in zip(fronts, spare, strict=True)])
-    raise _unsayable(site, found)
+    return _maximum(site, *_trimmed(site, x, found))
+
+
+def _trimmed(site: Site, x: Value, found: Windows) -> tuple[Value, Windows]:
+    """An image that the windows fill, and windows with the pads that are left.
+
+    What no window reads is cut off. Zeros are as good as pads where no number is below them.
+
+    Raises:
+        UnsupportedError: there is nothing to cut or to pad.
+    """
+    zeros_do = never_negative(site.node.inputs[0], site.graph)
+    sides, pads = [], []
+    for size, count, stride, kernel, (before, _) in zip(
+        x.shape[2:], found.counts(x.shape[2:]), found.strides, found.kernel, found.pads, strict=True
+    ):
+        pair = (before, (count - 1) * stride + kernel - before - size)
+        here = pair if zeros_do else (min(pair[0], 0), min(pair[1], 0))
+        sides.append(here)
+        pads.append((pair[0] - here[0], pair[1] - here[1]))
+    if not any(map(any, sides)):
+        raise _unsayable(site, found)
+    return padded(site, x, sides), replace(found, pads=tuple(pads))
 
 
 def _average(site: Site, x: Value, found: Windows) -> Value:

@@ -47,6 +47,11 @@ def _cut(site: Site, x: Value, old: Sequence[Cut], varied: Sequence[int]) -> Val
         shared = _sliced(site, x, axis, cut)
         if shared is not None:
             return shared
+    return taken(site, x, by_axis)
+
+
+def taken(site: Site, x: Value, by_axis: dict[int, Cut]) -> Value:
+    """Parts of some axes of a blob, each of which is one factor; not of the batch."""
     turned = any(cut.step < 0 for cut in by_axis.values())
     for axis in [a for a in by_axis if a == 1 or turned]:
         x = chosen(site, x, axis, by_axis.pop(axis).index, hint="slice")
