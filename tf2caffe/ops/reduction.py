@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 from tf2caffe.net import axes, windows
+from tf2caffe.net.along import alone
 from tf2caffe.net.factors import apart, axes_of, of_dimensions, run_of, shrunk
 from tf2caffe.net.linear import inner_product, pointwise
 from tf2caffe.net.site import Site
@@ -39,11 +40,7 @@ def argmax(site: Site) -> Value:
     x = site.value()
     dimension = int(site.constant(1)) % len(x.tf_shape)
     last = x.tf_shape[dimension] - 1
-    x = reordered(site, x, dimension, np.arange(last, -1, -1))
-    if x.axis_of(dimension) is None:
-        x = site.to(x, x.plain())
-    axis = x.axis_of(dimension)
-    assert axis is not None
+    x, axis = alone(site, reordered(site, x, dimension, np.arange(last, -1, -1)), dimension)
     name = site.node.op.lower()
     if name == "argmin":
         x = site.power(x, scale=-1.0, hint="neg")

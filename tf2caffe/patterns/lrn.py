@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,23 +17,32 @@ from tf2caffe.patterns.convolution import pads_of
 def lrn(node: Node, graph: Graph) -> bool:
     """With the sum of squares of neighbouring channels, or their mean in a window of H and W."""
     for x, power in (node.inputs, node.inputs[::-1]):
-        if power.op == "Pow" and (found := _base(power, graph)):
-            total, scale, offset, beta = found
-            if _across(node, graph, x, total, scale, offset, beta):
-                return True
-            return _within(node, graph, x, total, scale, offset, beta)
+        if power.op == "Pow" and (found := _formula(x, power, graph)):
+            return _across(node, graph, found) or _within(node, graph, found)
     return False
 
 
-def _base(power: Tensor, graph: Graph) -> tuple[Tensor, float, float, float] | None:
-    """What is scaled, its scale and offset, and -1 times the exponent."""
+@dataclass(frozen=True)
+class _Formula:
+    """x · (offset + scale · total) ^ -beta."""
+
+    x: Tensor
+    total: Tensor
+    scale: float
+    offset: float
+    beta: float
+
+
+def _formula(x: Tensor, power: Tensor, graph: Graph) -> _Formula | None:
     base, exponent = power.node.inputs
     beta = graph.number(exponent)
     product, offset = _constant(base, graph, "AddV2")
     if beta is None or product is None or offset is None:
         return None
     total, scale = _constant(product, graph, "Mul")
-    return None if total is None or scale is None else (total, scale, offset, -beta)
+    if total is None or scale is None:
+        return None
+    return _Formula(x, total, scale, offset, -beta)
 
 
 def _constant(tensor: Tensor, graph: Graph, op: str) -> tuple[Tensor | None, float | None]:
@@ -51,23 +61,19 @@ def _is_square(tensor: Tensor, x: Tensor) -> bool:
     )
 
 
-def _across(
-    node: Node,
-    graph: Graph,
-    x: Tensor,
-    total: Tensor,
-    scale: float,
-    offset: float,
-    beta: float,
-) -> bool:
+def _across(node: Node, graph: Graph, found: _Formula) -> bool:
     """All slices of as many channels as x has, out of the squares with zeros on both sides."""
-    size = 1
-    if not _is_square(total, x):
-        size = _neighbours(total, x, graph)
+    x = found.x
+    size = 1 if _is_square(found.total, x) else _neighbours(found.total, x, graph)
     if size == 0 or len(x.shape) not in (3, 4, 5):
         return False
     node.op, node.inputs = "LRN", [x]
-    node.attrs = {"depth_radius": (size - 1) // 2, "alpha": scale, "beta": beta, "bias": offset}
+    node.attrs = {
+        "depth_radius": (size - 1) // 2,
+        "alpha": found.scale,
+        "beta": found.beta,
+        "bias": found.offset,
+    }
     return True
 
 
@@ -93,26 +99,19 @@ def _neighbours(total: Tensor, x: Tensor, graph: Graph) -> int:
     return size if _is_square(pad.node.inputs[0], x) else 0
 
 
-def _within(
-    node: Node,
-    graph: Graph,
-    x: Tensor,
-    total: Tensor,
-    scale: float,
-    offset: float,
-    beta: float,
-) -> bool:
+def _within(node: Node, graph: Graph, found: _Formula) -> bool:
     """An average pooling of the squares with zeros around them."""
-    if total.op != "AvgPool" or offset != 1 or len(x.shape) != 4:
+    x, total = found.x, found.total
+    if total.op != "AvgPool" or found.offset != 1 or len(x.shape) != 4:
         return False
     attrs = total.node.attrs
     sizes = [int(n) for n in attrs["ksize"]]
     squares = total.node.inputs[0]
     pads = np.zeros((4, 2), int)
     if attrs["padding"] == "VALID":
-        found = pads_of(squares.node, graph, 0.0)
-        if found is not None:
-            pads, squares = found, squares.node.inputs[0]
+        padded = pads_of(squares.node, graph, 0.0)
+        if padded is not None:
+            pads, squares = padded, squares.node.inputs[0]
     elif attrs["padding"] != "SAME" or max(sizes) > 1:
         return False
     last = total.node.channels_last
@@ -127,8 +126,8 @@ def _within(
     node.op, node.inputs = "lrnWithin", [x]
     node.attrs = {
         "size": size,
-        "alpha": scale,
-        "beta": beta,
+        "alpha": found.scale,
+        "beta": found.beta,
         "data_format": attrs.get("data_format") or "NHWC",
     }
     return True
