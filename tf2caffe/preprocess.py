@@ -19,7 +19,8 @@ from tfcaffe.errors import UsageError
 from tfcaffe.preprocess import Preprocessing, fitted_mean
 
 _IMAGE_AXES = 4
-_FEW = (1, 3, 4)  # channels that images have
+_PADS = ("Pad", "PadV2", "MirrorPad")
+_CHANNELS_LAST = ("LRN", "ResizeBilinear", "ResizeNearestNeighbor", "ResizeBicubic")
 
 
 def build_in(graph: Graph, options: Options) -> str:
@@ -31,8 +32,15 @@ def build_in(graph: Graph, options: Options) -> str:
     if options["mean"] is None and options["scale"] is None and options["channel_order"] != "bgr":
         return ""
     title, image = _image(graph)
-    channel = _channel_axis(image)
+    told = _channel_axes(graph, image)
+    channel = next(iter(told), _IMAGE_AXES - 1)
     steps = _steps(options, title, image, channel)
+    if len(told) != 1 and _by_channel(steps):
+        raise UsageError(
+            f"--mean and --channel-order: no layer that reads the input {title!r} says which of "
+            "its dimensions has the channels, or two differ; give one number for the mean, or put "
+            "the preprocessing into the model"
+        )
     raw = Node(f"{image.node.name}:raw", "Placeholder", [], {}, [image.shape], [image.dtype])
     readers = graph.readers().get(image, [])
     fed = Tensor(raw)
@@ -58,8 +66,30 @@ def _image(graph: Graph) -> tuple[str, Tensor]:
     raise UsageError("--mean, --scale and --channel-order need an input of images (N, H, W, C)")
 
 
-def _channel_axis(image: Tensor) -> int:
-    return 1 if image.shape[1] in _FEW and image.shape[3] not in _FEW else 3
+def _channel_axes(graph: Graph, image: Tensor) -> set[int]:
+    """The dimensions of the image that the first layers which know take for the channels."""
+    said: set[int] = set()
+    seen: set[Node] = set()
+    stack = [(image, tuple(range(_IMAGE_AXES)))]  # a tensor, and which dimensions it has where
+    while stack:
+        tensor, dims = stack.pop()
+        for node in graph.readers().get(tensor, []):
+            if node.op == "batchNorm":
+                said.add(dims[node.attrs["axis"]])
+            elif node.op in _CHANNELS_LAST or node.attrs.get("data_format"):
+                said.add(dims[-1 if node.channels_last else 1])
+            elif node.op == "Transpose":
+                order = graph.constant(node.inputs[1])
+                stack.append((Tensor(node), tuple(dims[int(i)] for i in order)))
+            elif node not in seen and (node.op in _PADS or node.shapes[0] == tensor.shape):
+                stack.append((Tensor(node), dims))
+            seen.add(node)
+    return said
+
+
+def _by_channel(steps: Preprocessing) -> bool:
+    """Whether what is to be done is not the same for all numbers of the image."""
+    return steps.flip or (steps.mean is not None and bool(np.any(steps.mean != steps.mean.flat[0])))
 
 
 def _steps(options: Options, title: str, image: Tensor, channel: int) -> Preprocessing:

@@ -102,8 +102,11 @@ def tensorflow_cases() -> dict[str, Case]:
         "odd_power": (lambda x: tf.abs(x) ** 0.7, "AbsVal Power"),
         "power_of_two": (lambda x: 2.0**x, "Exp"),
         "log": (lambda x: tf.math.log(tf.abs(x) + 0.1), "AbsVal Power Log"),
-        "log1p": (lambda x: tf.math.log1p(tf.abs(x)), "AbsVal Log"),
-        "expm1": (tf.math.expm1, "Exp Power"),
+        "log1p": (
+            lambda x: tf.math.log1p(tf.abs(x)),
+            "AbsVal Power Power Eltwise Power Log Eltwise Eltwise",
+        ),
+        "expm1": (tf.math.expm1, "Power TanH AbsVal Power ReLU Exp Eltwise"),
         "negative": (lambda x: -x, "Power"),
         "at_least": (lambda x: tf.maximum(x, 0.3), "Power ReLU Eltwise"),
         "at_most": (lambda x: tf.minimum(0.3, x), "Power ReLU Eltwise"),
@@ -159,6 +162,17 @@ def test_far_numbers(tmp_path: Path, caffe: Caffe) -> None:
         "normed": (lambda x: tf.nn.l2_normalize(x * 0, -1) + x, ""),
     }
     check_table(cases, tmp_path, caffe, (len(far),), inputs={"x0": x})
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1e-4, 0.5, 50.0])
+def test_small_numbers(scale: float, tmp_path: Path, caffe: Caffe) -> None:
+    """Beside 1 they lose their digits: log(1 + x) and exp(x) - 1 as they stand would be wrong."""
+    import tensorflow as tf
+
+    cases: dict[str, Case] = {"log1p": (tf.math.log1p, ""), "expm1": (tf.math.expm1, "")}
+    x = (np.linspace(-1, 1, 14, dtype=np.float32) * scale).reshape(2, 7)
+    x = np.maximum(x, np.float32(-0.9))
+    check_table(cases, tmp_path, caffe, (7,), inputs={"x0": x})
 
 
 def test_activations_in_portable_layers(tmp_path: Path, caffe: Caffe) -> None:

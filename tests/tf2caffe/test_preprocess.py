@@ -107,6 +107,31 @@ def test_preprocessing(name: str, tmp_path: Path, caffe: Caffe, rng: np.random.G
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
+def test_channels_that_lie_first(tmp_path: Path, caffe: Caffe, rng: np.random.Generator) -> None:
+    """What the first convolution says counts, not which of the sizes could be channels."""
+    import keras
+
+    x = keras.Input((3, 8, 4), name="image")
+    model = keras.Model(x, convolution("same")(keras.layers.Permute((2, 3, 1))(x)))
+    net = written(randomised(model), tmp_path, mean=MEAN, channel_order="bgr")
+    raw = rng.uniform(0, 255, (1, 3, 8, 4)).astype(np.float32)
+    run = caffe.run(net.prototxt, net.caffemodel, {"image": raw})
+    expected = np.asarray(model(raw[:, ::-1] - np.reshape(np.float32(MEAN), (3, 1, 1))))
+    found = run.layers[-1].arrays[0].transpose(0, 2, 3, 1)
+    assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+def test_channels_that_nobody_names(tmp_path: Path) -> None:
+    import keras
+
+    x = keras.Input((3, 8, 3), name="image")
+    model = randomised(keras.Model(x, keras.layers.Dense(2)(keras.layers.Flatten()(x))))
+    assert "Power" in written(model, tmp_path, mean=[5.0]).types
+    for options in ({"mean": MEAN}, {"channel_order": "bgr"}):
+        with pytest.raises(ConversionError, match="no layer that reads the input 'image' says"):
+            written(model, tmp_path, **options)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -13,6 +13,7 @@ from tf2caffe.ops.arithmetic import bounded
 
 # Selu's constants. Source: tensorflow/core/kernels/relu_op_functor.h.
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+_NO_ZERO = 1e-30  # nothing beside any number that 1 + x can be, but for 0
 
 
 def plain(site: Site, x: Value, kind: str, hint: str = "", **options: Any) -> Value:
@@ -173,23 +174,22 @@ def log(site: Site) -> Value:
 
 @op("Log1p")
 def log1p(site: Site) -> Value:
-    """log(1 + x)."""
-    _note_small(site, "log(1 + x)")
-    return plain(site, site.value(), "Log", "log1p", shift=1.0)
+    """log(u) + (x - (u - 1)) / u of u = 1 + x: with what the rounding of u took from a small x."""
+    x = site.value()
+    u = site.power(x, shift=1.0, hint="plus_one")
+    lost = site.difference(x, site.power(u, shift=-1.0, hint="minus_one"), hint="lost")
+    inverse = site.power(u, shift=_NO_ZERO, power=-1.0, hint="inverse")
+    return site.sum(plain(site, u, "Log"), site.product(lost, inverse))
 
 
 @op("Expm1")
 def expm1(site: Site) -> Value:
-    """exp(x) - 1."""
-    _note_small(site, "exp(x) - 1")
-    return site.power(plain(site, site.value(), "Exp"), shift=-1.0, hint="minus_one")
-
-
-def _note_small(site: Site, formula: str) -> None:
-    site.builder.notes.append(
-        f"{site.node}: Caffe computes {formula} as it stands, exact to the rounding of 1: numbers "
-        "far smaller than 1 lose digits"
-    )
+    """2t / (1 + |t|) · exp(max(x, 0)) of t = tanh(x / 2): exp(x) - 1 has no digits of a small x."""
+    x = site.value()
+    t = plain(site, site.power(x, scale=0.5, hint="half"), "TanH")
+    share = site.power(absolute(site, t), scale=0.5, shift=0.5, power=-1.0, hint="share")
+    grown = plain(site, plain(site, x, "ReLU"), "Exp")
+    return site.product(site.product(t, share), grown)
 
 
 _UNKNOWN = (
