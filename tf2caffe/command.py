@@ -106,6 +106,12 @@ def _add_whole(group: argparse._ArgumentGroup) -> None:
         "--fold-bn", action="store_true", help="batch normalisation goes into the convolutions"
     )
     group.add_argument(
+        "--drop-fake-quant",
+        action="store_true",
+        help="leave out the rounding of activations that training for 8 bits fakes; the numbers "
+        "differ by it",
+    )
+    group.add_argument(
         "--trust", action="store_true", help="let code in the model run (Lambda layers)"
     )
 
@@ -171,6 +177,7 @@ def _all_options(options: argparse.Namespace) -> AllOptions:
         "dialect": options.dialect,
         "legacy_input": options.legacy_input,
         "fold_bn": options.fold_bn,
+        "drop_fake_quant": options.drop_fake_quant,
         "trust": options.trust,
     }
 

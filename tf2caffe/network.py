@@ -8,7 +8,7 @@ from typing import Any
 
 from tf2caffe import dialect, folding, patterns, preprocess
 from tf2caffe.dialect import Dialect
-from tf2caffe.graph import Graph, Node, Tensor
+from tf2caffe.graph import Graph, Node, Tensor, quantised
 from tf2caffe.net import ahead, axes
 from tf2caffe.net.families import family
 from tf2caffe.net.merging import readers
@@ -50,6 +50,8 @@ def build(name: str, graph: Graph, options: Options) -> Network:
     Raises:
         UnsupportedError: all that cannot be said exactly, at once.
     """
+    if options["drop_fake_quant"]:
+        quantised.drop(graph)
     patterns.rewrite(graph)
     if options["fold_bn"]:
         folding.fold(graph)

@@ -23,6 +23,7 @@ class Options(TypedDict, total=False):
     dialect: the name of a shipped dialect, or a file.
     legacy_input: `input:` and `input_dim:` lines in the place of an Input layer.
     fold_bn: BatchNormalization goes into the convolution before it.
+    drop_fake_quant: activations are not rounded where the source fakes 8 bits: other numbers.
     plugin: Python files with ops or Keras layers of one's own.
     trust: code in the model (Lambda layers) may run.
     """
@@ -37,6 +38,7 @@ class Options(TypedDict, total=False):
     dialect: str | AnyPath
     legacy_input: bool
     fold_bn: bool
+    drop_fake_quant: bool
     plugin: Sequence[AnyPath]
     trust: bool
 
@@ -59,6 +61,7 @@ _DEFAULTS: Options = {
     "dialect": "caffe-1.0",
     "legacy_input": False,
     "fold_bn": False,
+    "drop_fake_quant": False,
     "plugin": (),
     "trust": False,
 }

@@ -2,75 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from graphs import answer, assert_close, control_flow, frozen, run, tf1
 from tfcaffe.errors import ConversionError, UnsupportedError
 from tfcaffe.oracle.pycaffe import Caffe
-from whole import Written, randomised, written
+from whole import randomised, written
 
 SHAPE = (2, 9, 8, 3)
 RNG = np.random.default_rng(8)
 KERNEL = RNG.standard_normal((3, 3, 3, 4)).astype(np.float32)
 DENSE = (0.1 * RNG.standard_normal((80, 5))).astype(np.float32)
 IMAGES = RNG.standard_normal(SHAPE).astype(np.float32)
-
-
-def tf1(build: Callable[[Any, Any], None]) -> tuple[Any, Any]:
-    """A graph of TensorFlow 1, built in a block of its own; and TensorFlow 1."""
-    import tensorflow as tf
-
-    v1 = tf.compat.v1
-    with tf.Graph().as_default() as graph, v1.variable_scope("", use_resource=False):
-        build(tf, v1)
-    return graph, v1
-
-
-@contextmanager
-def control_flow(v1: Any, functions: bool) -> Iterator[None]:
-    """Conditions and loops as functions (While), or as TF1's switches and frames."""
-    before = v1.control_flow_v2_enabled()
-    (v1.enable_control_flow_v2 if functions else v1.disable_control_flow_v2)()
-    try:
-        yield
-    finally:
-        (v1.enable_control_flow_v2 if before else v1.disable_control_flow_v2)()
-
-
-def answer(graph: Any, v1: Any, feeds: dict[str, Any], name: str = "y") -> Any:
-    """What TensorFlow computes; variables are initialised."""
-    with v1.Session(graph=graph) as session:
-        if graph.get_operations() and v1.global_variables():
-            session.run(v1.global_variables_initializer())
-        return session.run(f"{name}:0", feeds)
-
-
-def frozen(graph: Any, folder: Path) -> Path:
-    path = folder / "graph.pb"
-    path.write_bytes(graph.as_graph_def().SerializeToString())
-    return path
-
-
-def run(net: Written, caffe: Caffe, images: Any = IMAGES) -> Any:
-    """Caffe's answer."""
-    name = net.network.layers[0].name
-    return (
-        caffe.run(net.prototxt, net.caffemodel, {name: images.transpose(0, 3, 1, 2)})
-        .layers[-1]
-        .arrays[0]
-    )
-
-
-def assert_close(found: Any, expected: Any) -> None:
-    if expected.ndim == 4:
-        expected = expected.transpose(0, 3, 1, 2)
-    assert found.shape == expected.shape
-    assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
 def convolved(tf: Any, v1: Any, x: Any) -> Any:
@@ -291,7 +239,7 @@ def test_checkpoint_with_its_graph(tmp_path: Path, caffe: Caffe) -> None:
     for source in (prefix, Path(f"{prefix}.meta"), Path(f"{prefix}.index")):
         net = written(source, tmp_path, outputs=["y"])
     assert [layer.name for layer in net.network.layers] == ["x", "conv1", "conv1_relu", "fc", "y"]
-    assert_close(run(net, caffe), expected)
+    assert_close(run(net, caffe, IMAGES), expected)
 
 
 def test_saved_model_of_tf1(tmp_path: Path, caffe: Caffe) -> None:
@@ -304,7 +252,7 @@ def test_saved_model_of_tf1(tmp_path: Path, caffe: Caffe) -> None:
         expected = session.run(y, {x: IMAGES})
     net = written(folder, tmp_path)
     assert net.network.layers[0].name == "images"
-    assert_close(run(net, caffe), expected)
+    assert_close(run(net, caffe, IMAGES), expected)
     with pytest.raises(ConversionError, match=r"--signature other: .* there are: serving_default"):
         written(folder, tmp_path, signature="other")
 
@@ -328,7 +276,7 @@ def test_saved_model_that_keras_exports(tmp_path: Path, caffe: Caffe) -> None:
     net = written(tmp_path / "saved", tmp_path, input_shape={"image": SHAPE})
     names = [layer.name for layer in net.network.layers]
     assert names == ["image", "conv1", "conv1_relu", "bn", "bn_scale", "fc", "fc_softmax"]
-    assert_close(run(net, caffe), np.asarray(model(IMAGES)))
+    assert_close(run(net, caffe, IMAGES), np.asarray(model(IMAGES)))
 
 
 def test_saved_model_of_tf2(tmp_path: Path, caffe: Caffe) -> None:
@@ -359,7 +307,7 @@ def test_saved_model_of_tf2(tmp_path: Path, caffe: Caffe) -> None:
         written(folder, tmp_path)
     net = written(folder, tmp_path, signature="serve", input_shape={"image": SHAPE})
     assert net.types == ["Input", "Convolution", "ReLU"]
-    assert_close(run(net, caffe), module.serve(IMAGES)["features"].numpy())
+    assert_close(run(net, caffe, IMAGES), module.serve(IMAGES)["features"].numpy())
 
 
 def test_numbers_of_16_and_8_bits(tmp_path: Path, caffe: Caffe) -> None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfcaffe.errors import UnsupportedError
+
 if TYPE_CHECKING:
     from tf2caffe.graph import Array, Node, Read, Tensor
 
@@ -66,7 +68,11 @@ _VIEWS: dict[str, Callable[[Node, Sequence[Array]], Array]] = {
 
 
 def _outputs(node: Node, arguments: Sequence[Array]) -> list[Array]:
-    """Run one op."""
+    """Run one op.
+
+    Raises:
+        UnsupportedError: TensorFlow cannot, on this machine or at all.
+    """
     if node.op == "Const":
         from tensorflow import make_ndarray
 
@@ -78,22 +84,39 @@ def _outputs(node: Node, arguments: Sequence[Array]) -> list[Array]:
     import tensorflow as tf
 
     function = getattr(tf.raw_ops, node.op)
-    given = _arguments(node, list(arguments))
+    typed = [_typed(a, t.dtype) for a, t in zip(arguments, node.inputs, strict=True)]
+    given = _arguments(node, typed)
     names = [name for name in inspect.signature(function).parameters if name != "name"]
     attributes = {attribute.name for attribute in node.attrs["op_def"].attr}
     renamed = [name for name in names if name not in given and name not in attributes]
     for name in [name for name in given if name not in names]:
         given[renamed.pop(0)] = given.pop(name)  # Split's split_dim is called axis
     given |= {name: node.attrs[name] for name in names if name not in given}
-    with tf.init_scope(), tf.device("/cpu:0"):
-        return [np.asarray(result) for result in tf.nest.flatten(function(**given))]
+    try:
+        with tf.init_scope(), tf.device("/cpu:0"):
+            return [np.asarray(result) for result in tf.nest.flatten(function(**given))]
+    except (ValueError, TypeError, tf.errors.OpError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UnsupportedError(
+            f"{node}: it depends on no input, but TensorFlow cannot compute it: {reason}"
+        ) from error
+
+
+def _typed(array: Array, dtype: str) -> Any:
+    """Codes of 8 bits, which NumPy has as plain numbers, in TensorFlow's own type."""
+    if not dtype.startswith("q"):
+        return array
+    import tensorflow as tf
+
+    plain = np.ascontiguousarray(array).view(dtype.removeprefix("q"))
+    return tf.bitcast(plain.reshape(array.shape), tf.as_dtype(dtype))
 
 
 def _of_8_bits(node: Node) -> bool:
     return str(node.attrs["T"].name) in ("qint8", "quint8") and node.attrs.get("axis", -1) == -1
 
 
-def _arguments(node: Node, arguments: list[Array]) -> dict[str, Any]:
+def _arguments(node: Node, arguments: list[Any]) -> dict[str, Any]:
     """An op's inputs by name; some are lists."""
     given: dict[str, Any] = {}
     for arg in node.attrs["op_def"].input_arg:

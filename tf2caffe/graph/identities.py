@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tf2caffe.graph import Graph, Node, Tensor, all_nodes
 from tfcaffe.errors import UsageError
 
@@ -44,6 +46,21 @@ def skip_identities(graph: Graph) -> None:
     graph.outputs = {name: source(t) for name, t in graph.outputs.items()}
     if halves:
         graph.notes.append(HALVES)
+
+
+def step_over(graph: Graph, alias: Mapping[Tensor, Tensor]) -> None:
+    """Whoever reads one of these tensors reads what it stands for."""
+
+    def source(tensor: Tensor) -> Tensor:
+        while tensor in alias:
+            tensor = alias[tensor]
+        return tensor
+
+    for node in list(all_nodes([*graph.outputs.values(), *graph.marks.values()])):
+        node.inputs = [source(t) for t in node.inputs]
+    graph.marks = {mark: source(t) for mark, t in graph.marks.items()}
+    graph.outputs = {name: source(t) for name, t in graph.outputs.items()}
+    graph.forget_readers()
 
 
 def only_between(graph: Graph) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tf2caffe.graph import Graph, Node, Tensor, all_nodes
+from tf2caffe.graph.identities import step_over
 
 _CLOSE = 1e-4  # 1 / keep, rounded
 
@@ -91,9 +92,7 @@ def without_noise(graph: Graph) -> None:
         kept = _kept(node, graph)
         if kept is not None:
             alias[Tensor(node)] = kept
-    for node in list(all_nodes(graph.outputs.values())):
-        node.inputs = [_resolved(t, alias) for t in node.inputs]
-    graph.outputs = {name: _resolved(t, alias) for name, t in graph.outputs.items()}
+    step_over(graph, alias)
     names = ", ".join(sorted(t.node.name for t in alias)[:3])
     if alias:
         graph.notes.append(f"dropout that the graph has for training is left out: {names}")
@@ -168,9 +167,3 @@ def _keep(truth: Tensor, graph: Graph) -> float | None:
 
 def _is_number(tensor: Tensor) -> bool:
     return tensor.node.shapes[tensor.index] == ()
-
-
-def _resolved(tensor: Tensor, alias: dict[Tensor, Tensor]) -> Tensor:
-    while tensor in alias:
-        tensor = alias[tensor]
-    return tensor

@@ -193,7 +193,7 @@ def expm1(site: Site) -> Value:
 
 
 _UNKNOWN = (
-    "Sign Floor Ceil Round Rint Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Atan2 Lgamma"
+    "Sign Floor Ceil Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Atan2 Lgamma"
     " Digamma IsFinite IsNan IsInf Erfinv Ndtri Xlogy Xdivy FFT"
 )
 
@@ -204,6 +204,15 @@ def unknown(site: Site) -> Value:
     raise site.refusal(
         "stock Caffe has no layer for this function, and none that make it up exactly; cut the "
         "net before it with --outputs, or change the layer"
+    )
+
+
+@no_op("Round", "Rint")
+def rounded(site: Site) -> Value:
+    """Refused, too; most likely a layer that Keras quantised."""
+    raise site.refusal(
+        "no layer of stock Caffe rounds; if a quantised network does, convert it as it was before "
+        "it was quantised, or cut it before this node with --outputs"
     )
 
 
