@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfcaffe.oracle.pycaffe import Caffe
-from whole import Written
+from whole import Written, written
 
 
 def tf1(build: Callable[[Any, Any], None]) -> tuple[Any, Any]:
@@ -63,3 +63,27 @@ def assert_close(found: Any, expected: Any) -> None:
         expected = expected.transpose(0, 3, 1, 2)
     assert found.shape == expected.shape
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+def same(
+    build: Callable[[Any, Any], None], folder: Path, caffe: Caffe, scale: float = 1.0
+) -> Written:
+    """Convert a graph from the input `x` to the output `y`; the numbers of both sides agree."""
+    graph, v1 = tf1(build)
+    x = graph.get_tensor_by_name("x:0")
+    shape = [size or 1 for size in x.shape.as_list()]
+    numbers = np.random.default_rng(4)
+    if x.dtype.is_floating:
+        images = (scale * numbers.standard_normal(shape)).astype(np.float32)
+    else:
+        images = numbers.integers(0, 5, shape).astype(x.dtype.as_numpy_dtype)
+    net = written(frozen(graph, folder), folder)
+    (twin,), (end,) = net.network.twin.inputs, net.network.twin.outputs
+    fed = {twin.blob: twin.layout.pattern().to_caffe(images.astype(np.float32))}
+    blobs = caffe.run(net.prototxt, net.caffemodel, fed).layers
+    found = {t: a for la in blobs for t, a in zip(la.tops, la.arrays, strict=True)}[end.blob]
+    expected = np.asarray(answer(graph, v1, {"x:0": images}), np.float32)
+    laid = end.layout.pattern().to_caffe(expected).reshape(found.shape)
+    assert np.ptp(laid) > 0 or expected.ndim == 0
+    assert np.abs(found - laid).max() <= 1e-5 * np.abs(laid).max()
+    return net

@@ -138,6 +138,15 @@ class Graph:
         self._known.clear()
         self._readers = None
 
+    def unknown(self, name: str, op: str) -> None:
+        """The numbers of a leaf change; `op` says so in its refusal."""
+        node = self.nodes.get(name)
+        if node in self.values:
+            del self.values[node]
+            node.op, self.volatile = op, {*self.volatile, node}
+            self._known.clear()
+            self._small.clear()
+
     def is_constant(self, tensor: Tensor) -> bool:
         """Whether it depends on no input."""
         stack = [tensor]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tf2caffe.graph import Array, Graph, Read
+from tf2caffe.graph import Array, Graph, Read, branches
 from tf2caffe.graph.identities import HALVES
 from tf2caffe.graph.record import record
 from tfcaffe.errors import UnsupportedError
@@ -42,6 +42,7 @@ def from_definition(
 
     shapes = dict(inputs.values())
     leaves = dict(variables)
+    opaque: dict[str, str] = {}
     kept = tf.compat.v1.GraphDef()
     kept.versions.CopyFrom(definition.versions)
     for node in _needed(definition, [*outputs.values()], shapes):
@@ -58,6 +59,8 @@ def from_definition(
             for name in ("_output_shapes", "_class"):
                 copy.attr.pop(name, None)
             _without_resource(kept, copy)
+            if op := branches.closed(copy, variables):
+                opaque[copy.name] = op
     halves = [_widened(node) for node in kept.node]
     traced = tf.Graph()
     try:
@@ -71,6 +74,8 @@ def from_definition(
     for node_name, shape in inputs.values():
         if shape is not None:  # old graphs lose the shape of a single number
             graph.nodes[node_name].shapes = [tuple(shape)]
+    for name, op in opaque.items():
+        graph.nodes[name].op = op
     if any(halves):
         graph.notes.append(HALVES)
     return graph

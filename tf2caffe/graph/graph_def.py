@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tf2caffe.graph import Graph, Read, loops
+from tf2caffe.graph import Graph, Read, branches, loops
 from tf2caffe.graph.definition import from_definition
 from tf2caffe.graph.ends import (
     all_fixed,
@@ -33,6 +33,7 @@ def network_of(
     options: Options,
     inputs: Names | None = None,
     outputs: Names | None = None,
+    all_runs: bool = False,
 ) -> Graph:
     """The graph between its inputs and outputs.
 
@@ -41,6 +42,7 @@ def network_of(
         variables: numbers of the placeholders that stand for variables, by node.
         inputs, outputs: tensors by the names that a signature gives them; None has them found.
             The options' own come first.
+        all_runs: whether it is a function, of which ops run that no output needs: assignments.
 
     Raises:
         UsageError: names that are not there; sizes that nobody says.
@@ -68,14 +70,22 @@ def network_of(
     if not options["inputs"]:
         fed = keep_everything(definition, fed)
     shapes = fixed_shapes(_shapes(definition, fed), options)
-    graph = from_definition(
-        definition,
-        {name: (_node(tensor), _known(shapes[name])) for name, tensor in fed.items()},
-        wanted,
-        variables,
-        scopes(definition),
-    )
-    skip_identities(graph)
+
+    def built() -> Graph:
+        ends = {name: (_node(tensor), _known(shapes[name])) for name, tensor in fed.items()}
+        graph = from_definition(definition, ends, wanted, variables, scopes(definition))
+        skip_identities(graph)
+        return graph
+
+    graph, before = built(), None
+    while (ways := branches.decided(graph)) and ways != before:
+        found = pruned(definition, _nodes([*fed.values()]), variables, ways)
+        definition = found.definition
+        wanted = {name: found.resolve(tensor) for name, tensor in wanted.items()}
+        graph, before = built(), ways
+    if all_runs:
+        for name in branches.changed(definition, variables):
+            graph.unknown(name, "AssignedVariable")
     loops.closed(graph)
     without_noise(graph)
     only_between(graph)

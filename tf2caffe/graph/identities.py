@@ -79,5 +79,7 @@ def only_between(graph: Graph) -> None:
 def _passes_on(graph: Graph, tensor: Tensor) -> bool:
     """Whether what a node gives is what it reads, in Caffe, where all numbers are float32."""
     if tensor.op == "Cast":
-        return tensor.node.attrs["DstT"].is_floating and not graph.is_constant(tensor)
+        old, new = (tensor.node.attrs[name] for name in ("SrcT", "DstT"))
+        whole = not old.is_floating and new.name in ("int32", "int64")
+        return (new.is_floating or whole) and not graph.is_constant(tensor)
     return tensor.op in _PASSES_ON and tensor.node not in graph.values

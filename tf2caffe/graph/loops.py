@@ -5,15 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tf2caffe.graph import Graph, Node, Tensor, all_nodes
+from tf2caffe.graph.branches import BRANCHES
 from tf2caffe.network import told
 from tfcaffe.errors import UnsupportedError
 
 _ARRAY = "TensorArray"
-LOOPS = ("loop", "While", "StatelessWhile", "TensorListReserve", "TensorListFromTensor")
-LOOP = (
+_LOOP = (
     "a loop, which no layer of Caffe says; a recurrent layer converts from the Keras model (.keras "
     "or .h5), where it is still one layer; or cut the net before it with --outputs"
 )
+_BRANCH = (
+    "a branch that depends on the net's inputs; Caffe computes the same layers for every input. If "
+    "the condition is the learning phase, it is fed by no bool placeholder: freeze the graph for "
+    "inference"
+)
+_PYTHON = (
+    "calls code of Python, which no file of Caffe's holds; write it with TensorFlow's ops, or cut "
+    "the net before it with --outputs"
+)
+REASONS = {
+    **dict.fromkeys(["loop", "While", "StatelessWhile"], _LOOP),
+    **dict.fromkeys(["TensorListReserve", "TensorListFromTensor"], _LOOP),
+    **dict.fromkeys(["Switch", "Merge", *sorted(BRANCHES)], _BRANCH),
+    **dict.fromkeys(["PyFunc", "EagerPyFunc", "PyFuncStateless"], _PYTHON),
+}
 
 
 def closed(graph: Graph) -> None:
@@ -67,8 +82,8 @@ def check_sizes(graph: Graph) -> None:
 
 
 def _reason(node: Node) -> str:
-    if node.op in LOOPS:
-        return LOOP
+    if node.op in REASONS:
+        return REASONS[node.op]
     if not _sized(node):
         return (
             f"its shape is {node.shapes[0] and list(node.shapes[0])}, which depends on the data; "

@@ -13,7 +13,7 @@ from tf2caffe.graph.identities import step_over
 
 _CLOSE = 1e-4  # 1 / keep, rounded
 
-_RANDOM = frozenset(
+RANDOM = frozenset(
     [
         "RandomUniform",
         "RandomStandardNormal",
@@ -43,7 +43,7 @@ def keep_everything(definition: Any, inputs: Mapping[str, str]) -> dict[str, str
         node = nodes.get(name.partition(":")[0])
         if node is None or not depth:
             return False
-        return node.op in _RANDOM or (
+        return node.op in RANDOM or (
             node.op in _MASK and any(is_noise(other, depth - 1) for other in node.input)
         )
 
@@ -84,7 +84,7 @@ def without_noise(graph: Graph) -> None:
 
     Sources: tf.nn.dropout of TensorFlow 1 and 2 (nn_ops.py).
     """
-    random = {node for node in all_nodes(graph.outputs.values()) if node.op in _RANDOM}
+    random = {node for node in all_nodes(graph.outputs.values()) if node.op in RANDOM}
     if not random:
         return
     alias: dict[Tensor, Tensor] = {}
@@ -126,7 +126,7 @@ def _is_mask(tensor: Tensor) -> bool:
     found, stack = False, [truth]
     while stack:
         node = stack.pop().node
-        if node.op in _RANDOM:
+        if node.op in RANDOM:
             found = True
         elif node.op in _MASK:
             stack += [t for t in node.inputs if not _is_number(t)]

@@ -10,25 +10,32 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from tf2caffe.graph import Read
+from tf2caffe.graph.branches import BRANCHES
 from tf2caffe.graph.inline import Inlined, inline
 
 _BOOL = 10  # types.proto
 _SWITCHES = frozenset(["Switch", "RefSwitch"])
 _MERGES = frozenset(["Merge", "RefMerge"])
-_IFS = frozenset(["If", "StatelessIf"])
-_PASSES = frozenset(["Identity", "PlaceholderWithDefault", "StopGradient"])
+_PASSES = frozenset(["Identity", "PlaceholderWithDefault", "StopGradient", "ReadVariableOp"])
 
 
-def pruned(definition: Any, inputs: Collection[str], variables: Mapping[str, Read]) -> Inlined:
+def pruned(
+    definition: Any,
+    inputs: Collection[str],
+    variables: Mapping[str, Read],
+    decided: Mapping[str, int] | None = None,
+) -> Inlined:
     """A GraphDef without calls, control inputs and branches that are never taken.
 
     Args:
         inputs: nodes that are fed, whose value nobody knows.
         variables: numbers of variables by node.
+        decided: which way branches go, by node, if anybody knows.
     """
-    _without_switches(definition, _Known(definition, inputs, variables))
+    ways = decided or {}
+    _without_switches(definition, _Known(definition, inputs, variables), ways)
     result = inline(definition)
-    while _chosen(result.definition, _Known(result.definition, inputs, variables)):
+    while _chosen(result.definition, _Known(result.definition, inputs, variables), ways):
         again = inline(result.definition)
         result = Inlined(again.definition, {**result.results, **again.results})
     return result
@@ -91,7 +98,7 @@ def _constant(node: Any) -> bool | None:
     return bool(make_ndarray(tensor))
 
 
-def _without_switches(definition: Any, known: _Known) -> None:
+def _without_switches(definition: Any, known: _Known, ways: Mapping[str, int]) -> None:
     """TF1's conditions: Switch sends its input to one of two outputs, Merge takes what came.
 
     Source: control_flow_ops.cc. An op of which any input, control inputs too, is dead is dead.
@@ -99,7 +106,10 @@ def _without_switches(definition: Any, known: _Known) -> None:
     alias: dict[str, str] = {}
     dead: list[str] = []
     for node in definition.node:
-        if node.op in _SWITCHES and (taken := known(node.input[1])) is not None:
+        if node.op not in _SWITCHES:
+            continue
+        taken = ways.get(node.name, known(node.input[1]))
+        if taken is not None:
             alias[f"{node.name}:1" if taken else node.name] = node.input[0]
             dead.append(node.name if taken else f"{node.name}:1")
     if not alias:
@@ -156,12 +166,15 @@ def _resolved(tensor: str, alias: Mapping[str, str]) -> str:
     return tensor
 
 
-def _chosen(definition: Any, known: _Known) -> bool:
+def _chosen(definition: Any, known: _Known, ways: Mapping[str, int]) -> bool:
     """TF2's conditions become calls of the branch that is taken; tells whether there were any."""
     found = False
     for node in definition.node:
-        if node.op in _IFS and (taken := known(node.input[0])) is not None:
-            branch = node.attr["then_branch" if taken else "else_branch"].func
+        if node.op not in BRANCHES:
+            continue
+        taken = ways.get(node.name, known(node.input[0]))
+        if taken is not None:
+            branch = _branch(node, taken)
             inputs = list(node.input)[1:]
             node.op = "PartitionedCall"
             node.attr["f"].func.CopyFrom(branch)
@@ -169,3 +182,11 @@ def _chosen(definition: Any, known: _Known) -> bool:
             node.input.extend(inputs)
             found = True
     return found
+
+
+def _branch(node: Any, taken: int) -> Any:
+    """The function that is called; a number that no branch has takes the last one (Case)."""
+    if "branches" not in node.attr:
+        return node.attr["then_branch" if taken else "else_branch"].func
+    branches = node.attr["branches"].list.func
+    return branches[taken if 0 <= taken < len(branches) else -1]

@@ -12,6 +12,7 @@ from tf2caffe.graph import Graph, Node, Read, Tensor
 from tf2caffe.graph.constants import evaluator
 
 _SIZES = frozenset(["Shape", "Size", "Rank"])
+_NOW = {"BiasAddV1": "BiasAdd", "BatchMatMulV3": "BatchMatMulV2"}  # ops under newer names
 _MERGES = frozenset(["Merge", "RefMerge"])  # where a loop comes round again
 
 
@@ -35,7 +36,8 @@ def record(
     for op in operations:
         shapes = [_shape(out) for out in op.outputs]
         dtypes = [out.dtype.base_dtype.name for out in op.outputs]
-        kind = "RealDiv" if op.type == "Div" and "float" in dtypes[0] else op.type
+        kind = _NOW.get(op.type, op.type)
+        kind = "RealDiv" if kind == "Div" and "float" in dtypes[0] else kind
         origin = origins(op.name, op.type)
         node = Node(op.name, kind, [], _Attributes(op), shapes, dtypes, origin)
         nodes[op.name] = node

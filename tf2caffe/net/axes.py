@@ -135,12 +135,17 @@ def _pieces(
 def _place_ones(
     have: Layout, sizes: Sequence[int], split: dict[int, list[int]], groups: list[list[Piece]]
 ) -> None:
-    """Factors of size 1 go to empty dimensions, in order; what is left over to the last one."""
+    """Factors of size 1 go to empty dimensions, in order; what is left over to the last one.
+
+    A single number has no dimension: there they are gone.
+    """
+    if not groups:
+        return
     ones = [i for i in have.order if sizes[i] == 1]
     empty = [g for g in groups if not g]
     for factor in ones:
         split[factor] = [1]
-        target = empty.pop(0) if empty else (groups[-1] if groups else [])
+        target = empty.pop(0) if empty else groups[-1]
         target.append((factor, 0))
 
 

@@ -40,6 +40,12 @@ def eltwise(site: Site, a: Value, b: Value, operation: str) -> Value:
     return site.like(top, a)
 
 
+def filled(site: Site, x: Value, shape: tuple[int, ...]) -> Value:
+    """A value repeated until it has a shape that it broadcasts to."""
+    x = _with_rank(x, len(shape))
+    return x if x.tf_shape == shape else spread(site, x, _plain(shape, x))
+
+
 def _plain(shape: tuple[int, ...], like: Value) -> Layout:
     """One axis for each dimension; the channels on axis 1 if `like` has them there."""
     if len(shape) in (4, 5) and like.plain() != Layout.caffe(like.tf_shape):

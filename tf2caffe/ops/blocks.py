@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import numpy as np
 
 from tf2caffe.net import windows
@@ -9,7 +11,7 @@ from tf2caffe.net.linear import resized
 from tf2caffe.net.site import Site
 from tf2caffe.net.value import Value
 from tf2caffe.net.windows import Windows
-from tf2caffe.ops import op
+from tf2caffe.ops import no_op, op
 from tf2caffe.ops.convolution import even, zero_rows
 
 
@@ -36,6 +38,15 @@ def blocks(site: Site) -> Value:
         stride=size,
     )
     return Value(top, resized(x, top.shape))
+
+
+@no_op("SpaceToBatchND", "BatchToSpaceND", "SpaceToBatch", "BatchToSpace")
+def into_batch(site: Site) -> NoReturn:
+    """Refused where no convolution lies between the two, that would be dilated."""
+    raise site.refusal(
+        "moves places of the image into the batch, and Caffe's layers never change that; around a "
+        "convolution alone it is a dilation, which converts; cut the net before it with --outputs"
+    )
 
 
 @op("ExtractImagePatches")

@@ -10,6 +10,7 @@ import numpy as np
 from tf2caffe.graph import Node, Tensor
 from tf2caffe.net import axes
 from tf2caffe.net.along import alone, changed, operand, together
+from tf2caffe.net.broadcast import filled
 from tf2caffe.net.site import Site
 from tf2caffe.net.slices import Cut
 from tf2caffe.net.value import Value
@@ -169,3 +170,9 @@ def tile(site: Site) -> Value:
             top = site.layer("Tile", plain, hint="tile", axis=axis, tiles=count)
         x = Value(top, changed(x, axis, dimension, top.shape[axis]))
     return x
+
+
+@op("BroadcastTo")
+def broadcast(site: Site) -> Value:
+    """Repeated until it has the shape that the second input says."""
+    return filled(site, site.value(0), Tensor(site.node).shape)

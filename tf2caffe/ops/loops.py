@@ -1,25 +1,24 @@
-"""Loops and branches that depend on the data: refused, each with what to do."""
+"""Loops, branches that depend on the data, and state: refused, each with what to do."""
 
 from __future__ import annotations
 
 from typing import NoReturn
 
-from tf2caffe.graph.loops import LOOP, LOOPS
+from tf2caffe.graph.loops import REASONS
 from tf2caffe.net.site import Site
 from tf2caffe.ops import no_op
 
 
-@no_op(*LOOPS)
+@no_op(*REASONS)
 def loop(site: Site) -> NoReturn:
     """A recurrent layer, most likely: a graph does not tell which one."""
-    raise site.refusal(LOOP)
+    raise site.refusal(REASONS[site.node.op])
 
 
-@no_op("Switch", "Merge", "If", "StatelessIf", "Case", "StatelessCase")
-def branch(site: Site) -> NoReturn:
-    """`tf.cond` whose condition is computed."""
+@no_op("AssignedVariable")
+def assigned(site: Site) -> NoReturn:
+    """A function's own state."""
     raise site.refusal(
-        "a branch that depends on the net's inputs; Caffe computes the same layers for every "
-        "input. If the condition is the learning phase, it is fed by no bool placeholder: freeze "
-        "the graph for inference"
+        "a variable that the network changes while it runs (a counter, a seed, statistics of "
+        "training), and Caffe's layers keep no state; export the network for inference"
     )

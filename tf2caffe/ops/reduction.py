@@ -18,6 +18,7 @@ from tf2caffe.ops.lookup import reordered
 from tfcaffe.layout import Layout
 
 _KINDS = {"Mean": "mean", "Sum": "sum", "Max": "max", "Min": "min", "Prod": "prod"}
+_KINDS |= {"Any": "max", "All": "min"}  # of zeros and ones
 
 
 @op(*_KINDS)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from tf2caffe.graph import Graph, Node, Tensor
-from tf2caffe.net.broadcast import eltwise
+from tf2caffe.net import axes
+from tf2caffe.net.broadcast import eltwise, spread
 from tf2caffe.net.site import Site
 from tf2caffe.net.value import Value
 from tf2caffe.ops import op
 from tf2caffe.ops.affine import affine
+from tf2caffe.ops.elementwise import absolute
+from tfcaffe.layout import Layout
 
 # Ops that can make infinities or NaN of finite numbers: no factor of 0 takes those away.
 _WILD = {"Log", "Log1p", "Exp", "Expm1", "Sqrt", "Rsqrt", "Reciprocal", "Inv", "RealDiv", "Pow"}
@@ -37,6 +40,48 @@ def compared(site: Site) -> Value:
     top = site.layer("Threshold", x, hint="above", threshold=float(bound.reshape(-1)[0]))
     y = site.like(top, x)
     return y if name in ("Greater", "Less") else _not(site, y)
+
+
+@op("Equal", "NotEqual")
+def equal(site: Site) -> Value:
+    """Whether |x - y| is above 0: the difference of two floats is 0 only if they are equal."""
+    if site.is_constant(0) or site.is_constant(1):
+        c = 0 if site.is_constant(0) else 1
+        x = affine(site, site.value(1 - c), 1.0, -np.asarray(site.constant(c), np.float64))
+    else:
+        x = eltwise(site, site.value(0), site.value(1), "SUB")
+    y = _nonzero(site, x)
+    return y if site.node.op == "NotEqual" else _not(site, y)
+
+
+def _nonzero(site: Site, x: Value) -> Value:
+    """1 where a number is not 0."""
+    return site.like(site.layer("Threshold", absolute(site, x), hint="apart", threshold=0.0), x)
+
+
+@op("OneHot")
+def one_hot(site: Site) -> Value:
+    """The fourth input, but the third where the place along a new dimension is the index."""
+    x, (on, off) = site.value(0), (float(site.constant(i)) for i in (2, 3))
+    shape = Tensor(site.node).shape
+    at = int(site.attrs["axis"]) % len(shape)
+    opened = axes.reshaped(x.layout, [1 if d == at else size for d, size in enumerate(shape)])
+    assert opened is not None
+    full = Layout.of_tensor(shape) if len(shape) in (4, 5) else Layout.caffe(shape)
+    x = spread(site, Value(x.blob, opened), full)
+    index = np.arange(shape[at]).reshape([-1 if d == at else 1 for d in range(len(shape))])
+    return affine(site, _nonzero(site, affine(site, x, 1.0, -index)), off - on, on)
+
+
+@op("Cast")
+def cast(site: Site) -> Value:
+    """To truths; any other that is left cuts decimals off."""
+    if site.attrs["DstT"].is_bool:
+        return _nonzero(site, site.value())
+    raise site.refusal(
+        f"makes whole numbers ({site.attrs['DstT'].name}) of others, and no layer of stock Caffe "
+        "rounds; cut the net before it with --outputs"
+    )
 
 
 def _not(site: Site, x: Value) -> Value:
@@ -68,15 +113,15 @@ def select(site: Site) -> Value:
     Raises:
         UnsupportedError: what is not chosen could be infinite.
     """
-    if site.is_constant(0):
-        raise site.refusal("chooses by a constant mask; cut the net before it with --outputs")
     for index in (1, 2):
         if (wild := _wild(site.graph, site.node.inputs[index])) is not None:
             raise site.refusal(
                 f"{wild} may be infinite where it is not chosen, and stock Caffe chooses by "
                 "products with 0 and 1; bound its input, or cut the net with --outputs"
             )
-    mask = site.value(0)
+    if site.is_constant(0):
+        return _by_constant(site)
+    mask = _along_rows(site, site.value(0))
     a, b = site.is_constant(1), site.is_constant(2)
     if a and b:
         one, two = site.constant(1), site.constant(2)
@@ -89,6 +134,35 @@ def select(site: Site) -> Value:
         return affine(site, eltwise(site, _not(site, mask), kept, "PROD"), 1.0, site.constant(1))
     chosen = eltwise(site, mask, site.value(1), "PROD")
     return eltwise(site, chosen, eltwise(site, _not(site, mask), site.value(2), "PROD"), "SUM")
+
+
+def _along_rows(site: Site, mask: Value) -> Value:
+    """Select, other than SelectV2, takes a vector as one truth for each row."""
+    rank = len(Tensor(site.node).shape)
+    if site.node.op != "Select" or len(mask.tf_shape) != 1 or rank < 2:
+        return mask
+    layout = axes.reshaped(mask.layout, [mask.tf_shape[0], *[1] * (rank - 1)])
+    assert layout is not None
+    return Value(mask.blob, layout)
+
+
+def _by_constant(site: Site) -> Value:
+    """a · mask + b · (1 - mask)."""
+    mask = site.constant(0)
+    rank = len(Tensor(site.node).shape)
+    if site.node.op == "Select" and mask.ndim == 1:
+        mask = mask.reshape(-1, *[1] * (rank - 1))
+    parts, term = [], np.zeros(())
+    for index, chosen in ((1, mask), (2, ~mask)):
+        if site.is_constant(index):
+            term = term + np.where(chosen, site.constant(index), 0.0)
+        else:
+            parts.append((site.value(index), chosen))
+    (x, chosen), *others = parts
+    y = affine(site, x, chosen.astype(float), term)
+    for x, chosen in others:
+        y = eltwise(site, y, affine(site, x, chosen.astype(float)), "SUM")
+    return y
 
 
 def _wild(graph: Graph, tensor: Tensor) -> Node | None:

@@ -223,6 +223,39 @@ def elu(node: Node, graph: Graph) -> bool:
     return True
 
 
+@pattern("SelectV2", "Select")
+def elu_of_exp(node: Node, graph: Graph) -> bool:
+    """x where x > 0, else alpha · (exp(x) - 1)."""
+    test, a, b = node.inputs
+    if test.op not in ("Greater", "GreaterEqual", "Less", "LessEqual"):
+        return False
+    x, below = (a, b) if test.op.startswith("Greater") else (b, a)
+    if test.node.inputs[0] != x or graph.number(test.node.inputs[1]) != 0:
+        return False
+    alpha = _exp_minus_1(below, x, graph)
+    if alpha is None:
+        return False
+    node.op, node.inputs, node.attrs = "Elu", [x], {"alpha": alpha}
+    return True
+
+
+def _exp_minus_1(tensor: Tensor, x: Tensor, graph: Graph) -> float | None:
+    """The factor of exp(x) - 1; None if it is something else."""
+    if tensor.op == "Mul":
+        for inner, factor in (tensor.node.inputs, tensor.node.inputs[::-1]):
+            number = graph.number(factor)
+            if number is not None and (alpha := _exp_minus_1(inner, x, graph)) is not None:
+                return alpha * number
+        return None
+    if tensor.op == "Expm1":
+        return 1.0 if tensor.node.inputs[0] == x else None
+    sign = {"Sub": 1.0, "Add": -1.0, "AddV2": -1.0}.get(tensor.op)
+    if sign is None or graph.number(tensor.node.inputs[1]) != sign:
+        return None
+    power = tensor.node.inputs[0]
+    return 1.0 if power.op == "Exp" and power.node.inputs[0] == x else None
+
+
 @pattern("SelectV2")
 def finite(node: Node, graph: Graph) -> bool:
     """m where m is finite, else 0: what logsumexp does with a maximum. It always is."""

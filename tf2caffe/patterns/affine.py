@@ -34,7 +34,7 @@ def _steps(node: Node, graph: Graph) -> tuple[Tensor, list[Step], Tensor | None]
     minus: Step = ("mul", lambda: np.asarray(-1.0))
     if node.op == "Neg":
         return node.inputs[0], [minus], None
-    if "float" not in node.dtypes[0] or len(node.inputs) != 2:
+    if len(node.inputs) != 2 or not _is_exact(node):
         return None
     x, constant = node.inputs
     turned = graph.is_constant(x)
@@ -52,6 +52,12 @@ def _steps(node: Node, graph: Graph) -> tuple[Tensor, list[Step], Tensor | None]
     if node.op == "Sub":
         return x, [("add", lambda: -read())], constant
     return None if turned else (x, [("mul", lambda: 1 / read())], constant)
+
+
+def _is_exact(node: Node) -> bool:
+    """Whether float32 does as the node's type: whole numbers must not wrap round or be divided."""
+    dtype = node.dtypes[0]
+    return "float" in dtype or (dtype in ("int32", "int64") and node.op != "RealDiv")
 
 
 def _reader(node: Node, graph: Graph, constant: Tensor) -> Callable[[], Array]:

@@ -95,6 +95,35 @@ def pads_of(node: Node, graph: Graph, most: float) -> np.ndarray | None:
     return np.asarray([[-c.start, c.stop - c.size] for c in found])
 
 
+_EACH_PLACE = frozenset(
+    [
+        *("BiasAdd", "AddV2", "Add", "Sub", "Mul", "RealDiv", "FusedBatchNormV3", "FusedBatchNorm"),
+        *("Relu", "Relu6", "Elu", "Selu", "LeakyRelu", "Sigmoid", "Tanh", "Softplus"),
+    ]
+)
+
+
+@pattern("BatchToSpaceND", order=-3)
+def behind_blocks(node: Node, graph: Graph) -> bool:
+    """What is done to each place alike may as well be done behind BatchToSpaceND."""
+    inner = node.inputs[0].node
+    if inner.op not in _EACH_PLACE or not graph.read_only_by(node.inputs[0], node):
+        return False
+    x, *numbers = inner.inputs
+    channels = x.shape[-1:]
+    if not all(graph.is_constant(t) and t.shape in ((), channels) for t in numbers):
+        return False
+    if not inner.channels_last or inner.attrs.get("is_training") or x.shape != inner.shapes[0]:
+        return False
+    blocks = replace(node, name=f"{node.name}:blocks", inputs=[x, *node.inputs[1:]])
+    graph.forget_readers()
+    node.op, node.attrs, node.inputs = inner.op, inner.attrs, [Tensor(blocks), *numbers]
+    node.origin = inner.origin
+    node.shapes, node.dtypes = [node.shapes[0], *inner.shapes[1:]], inner.dtypes
+    behind_blocks(blocks, graph)
+    return True
+
+
 @pattern("BatchToSpaceND", order=-2)
 def dilation(node: Node, graph: Graph) -> bool:
     """SpaceToBatchND, a convolution, BatchToSpaceND: the convolution is dilated.

@@ -30,6 +30,15 @@ def said_by_inputs(node: Node, graph: Graph) -> bool:
     return True
 
 
+@pattern("MaxPoolWithArgmax", order=-2)
+def without_places(node: Node, graph: Graph) -> bool:
+    """Where nobody asks for the places."""
+    if graph.readers().get(Tensor(node, 1)) or Tensor(node, 1) in graph.outputs.values():
+        return False
+    node.op, node.shapes, node.dtypes = "MaxPool", node.shapes[:1], node.dtypes[:1]
+    return True
+
+
 @pattern("MaxPool", order=-1)
 def maximum(node: Node, graph: Graph) -> bool:
     """A Pad before MaxPool, where the pooling's own pads, which are no numbers at all, do the same.

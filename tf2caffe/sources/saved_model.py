@@ -87,6 +87,6 @@ def _of_functions(folder: Path, options: Options) -> Graph:
     answers = sorted(function.structured_outputs)
     outputs = {n: t.name for n, t in zip(answers, inner.outputs, strict=True)}
     definition, readers = definition_of(function)
-    graph = network_of(definition, readers, options, inputs, outputs)
+    graph = network_of(definition, readers, options, inputs, outputs, all_runs=True)
     graph.kept = loaded  # its variables live as long as it does
     return graph
