@@ -135,14 +135,9 @@ def _inputs(
     """What `made` reads, with another kernel and bias."""
     size = Tensor(made).shape[_outputs(made)]
     x, kernel, *rest = inputs
-    kernel = _leaf(graph, f"{name}:kernel", kernel.shape, read_kernel)
-    return [x, kernel, *rest, _leaf(graph, f"{name}:bias", (size,), read_bias)]
-
-
-def _leaf(graph: Graph, name: str, shape: tuple[int, ...], read: Callable[[], Array]) -> Tensor:
-    leaf = Node(name, "Const", [], {}, [shape], ["float32"])
-    graph.values[leaf] = lambda: read().astype(np.float32)
-    return Tensor(leaf)
+    kernel = graph.later(f"{name}:kernel", kernel.shape, lambda: read_kernel().astype(np.float32))
+    bias = graph.later(f"{name}:bias", (size,), lambda: read_bias().astype(np.float32))
+    return [x, kernel, *rest, bias]
 
 
 def _outputs(made: Node) -> int:

@@ -18,13 +18,13 @@ from tf2caffe.net.tidy import tidy
 from tf2caffe.net.value import Blob, NewLayer, Value
 from tf2caffe.ops import keras_layers, ops
 from tf2caffe.options import Options
+from tf2caffe.problems import told
 from tfcaffe.errors import UnsupportedError
 from tfcaffe.layout import Layout
 from tfcaffe.twin import BlobTwin, Twin
 from tfcaffe.variables.base import some
 
 _PASSED = frozenset({"Transpose", "Pad", "PadV2", "Sub", "AddV2", "Mul", "RealDiv", "BiasAdd"})
-_LISTED = 20  # problems that one message names
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,10 @@ def build(name: str, graph: Graph, options: Options) -> Network:
     problems: dict[str, None] = {}
     lost: set[Node] = set()
     for node in graph.reached():
-        if node.op in ("Placeholder",) or any(t.node in lost for t in node.inputs):
-            if node.op != "Placeholder":
-                lost.add(node)
+        if node.op == "Placeholder":
+            continue
+        if any(t.node in lost for t in node.inputs):
+            lost.add(node)
             continue
         try:
             _say(builder, node)
@@ -171,15 +172,6 @@ def _say(builder: Builder, node: Node) -> None:
                 "fault of the converter, please report it"
             )
         builder.values[tensor] = value
-
-
-def told(problems: list[str]) -> str:
-    """Several problems as one message."""
-    if len(problems) == 1:
-        return problems[0]
-    shown = "".join(f"\n  {problem}" for problem in problems[:_LISTED])
-    more = f"\n  and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
-    return f"{len(problems)} nodes cannot be said in Caffe's layers:{shown}{more}"
 
 
 def _add_input(builder: Builder, title: str, tensor: Tensor) -> None:

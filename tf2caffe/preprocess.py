@@ -8,7 +8,6 @@ what leaves the zeros of its padding zero; the rest is a layer in front of it.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -136,7 +135,7 @@ def _into_convolution(
         array = graph.constant(kernel).astype(np.float64) * done.scale
         return np.asarray(array[:, :, ::-1] if done.flip else array, np.float32)
 
-    inputs = [image, _leaf(graph, node, "kernel", kernel.shape, folded)]
+    inputs = [image, graph.later(f"{node.name}:kernel", kernel.shape, folded)]
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     if done.mean is not None:
         mean = done.mean
@@ -146,17 +145,11 @@ def _into_convolution(
             moved = np.einsum("hwio,i->o", array, mean.astype(np.float64))
             return np.asarray((0 if bias is None else graph.constant(bias)) - moved, np.float32)
 
-        inputs.append(_leaf(graph, node, "bias", kernel.shape[-1:], shifted))
+        inputs.append(graph.later(f"{node.name}:bias", kernel.shape[-1:], shifted))
     elif bias is not None:
         inputs.append(bias)
     node.inputs = inputs
     return rest
-
-
-def _leaf(graph: Graph, node: Node, what: str, shape: tuple[int, ...], read: Any) -> Tensor:
-    leaf = Node(f"{node.name}:{what}", "Const", [], {}, [shape], ["float32"])
-    graph.values[leaf] = read
-    return Tensor(leaf)
 
 
 def _pads(node: Node, image: Tensor, channel: int) -> bool:

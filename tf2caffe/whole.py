@@ -94,10 +94,12 @@ class Conversion:
         log.debug("%s %r: %d nodes", opened.kind, opened.name, len(opened.graph.nodes))
         watch("the network becomes Caffe's", 0, 1)
         network = build(opened.name, opened.graph, self.options)
+        style = dialect.load(str(self.options["dialect"])).header
+        legacy = self.options["legacy_input"] or style == "input_dim"
         _tell(opened, network)
         with replacing_all(self.paths, self.overwrite) as (text, model):
             header = self._header(opened, network)
-            write(network, text, model, header, self.options["legacy_input"], watch)
+            write(network, text, model, header, legacy, watch)
             for identity in identities:
                 if not identity.unchanged():
                     raise OutputError(f"{identity.path} changed meanwhile; nothing was written")

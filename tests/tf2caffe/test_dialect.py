@@ -53,6 +53,15 @@ def test_own_file(tmp_path: Path) -> None:
         written(model(), tmp_path, dialect=own)
 
 
+def test_style_of_inputs(tmp_path: Path) -> None:
+    import tf2caffe
+
+    own = write(tmp_path, "dialect: 1\nextends: caffe-1.0\nheader: input_dim\n")
+    tf2caffe.convert(model(), tmp_path / "net", dialect=own)
+    text = (tmp_path / "net.prototxt").read_text(encoding="utf-8")
+    assert 'input: "x"' in text and "input_dim: 8" in text and '"Input"' not in text
+
+
 def test_long_names(tmp_path: Path) -> None:
     own = write(tmp_path, "dialect: 1\nextends: caffe-1.0\nlimits: {name: 3}\n")
     with pytest.raises(UnsupportedError, match=r"layer 'conv': its name has 4 characters"):

@@ -127,8 +127,12 @@ class Graph:
     def leaf(self, name: str, numbers: Any) -> Tensor:
         """A constant of one's own."""
         array = np.asarray(numbers)
-        node = Node(name, "Const", [], {}, [array.shape], [array.dtype.name])
-        self.values[node] = lambda: array
+        return self.later(name, array.shape, lambda: array, array.dtype.name)
+
+    def later(self, name: str, shape: Sequence[int], read: Read, dtype: str = "float32") -> Tensor:
+        """A constant of one's own that is computed when it is used."""
+        node = Node(name, "Const", [], {}, [tuple(shape)], [dtype])
+        self.values[node] = read
         return Tensor(node)
 
     def settle(self, node: Node, numbers: Read) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tf2caffe.graph import Graph, Node, Tensor, all_nodes
 from tf2caffe.graph.branches import BRANCHES
-from tf2caffe.network import told
+from tf2caffe.problems import told
 from tfcaffe.errors import UnsupportedError
 
 _ARRAY = "TensorArray"

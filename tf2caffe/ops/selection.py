@@ -16,7 +16,6 @@ from tfcaffe.layout import Layout
 
 # Ops that can make infinities or NaN of finite numbers: no factor of 0 takes those away.
 _WILD = {"Log", "Log1p", "Exp", "Expm1", "Sqrt", "Rsqrt", "Reciprocal", "Inv", "RealDiv", "Pow"}
-_STEPS = 24
 
 _TURNED = {"Greater": "Less", "Less": "Greater", "GreaterEqual": "LessEqual"}
 _TURNED["LessEqual"] = "GreaterEqual"
@@ -167,16 +166,15 @@ def _by_constant(site: Site) -> Value:
 
 def _wild(graph: Graph, tensor: Tensor) -> Node | None:
     """A node before a tensor, of the same shape, that can make something infinite."""
-    stack = [tensor]
-    for _ in range(_STEPS):
-        if not stack:
-            return None
+    stack, seen = [tensor.node], {tensor.node}
+    while stack:
         here = stack.pop()
-        if here.op in _WILD and not _whole_power(graph, here.node):
-            return here.node
-        stack += [
-            t for t in here.node.inputs if t.node.shapes and t.node.shapes == here.node.shapes
-        ]
+        if here.op in _WILD and not _whole_power(graph, here):
+            return here
+        for t in here.inputs:
+            if t.node not in seen and t.node.shapes == here.shapes and not graph.is_constant(t):
+                seen.add(t.node)
+                stack.append(t.node)
     return None
 
 

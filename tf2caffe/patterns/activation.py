@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
-from tf2caffe.graph import Graph, Node, Tensor
+from tf2caffe.graph import Array, Graph, Node, Tensor
 from tf2caffe.patterns import pattern
 from tf2caffe.patterns.pooling import never_negative
 
@@ -134,7 +135,9 @@ def prelu(node: Node, graph: Graph) -> bool:
             elif slope.op == "Neg":
                 slope = slope.node.inputs[0]
             else:
-                slope = _negated(graph, slope)
+                slope = graph.later(
+                    f"{slope.node.name}:negated", slope.shape, partial(_negated, graph, slope)
+                )
             single = graph.number(slope) if slope.shape == () else None
             if single is not None:
                 node.op, node.inputs, node.attrs = "LeakyRelu", [x], {"alpha": single}
@@ -144,10 +147,8 @@ def prelu(node: Node, graph: Graph) -> bool:
     return False
 
 
-def _negated(graph: Graph, slope: Tensor) -> Tensor:
-    leaf = Node(f"{slope.node.name}:negated", "Const", [], {}, [slope.shape], ["float32"])
-    graph.values[leaf] = lambda: -graph.constant(slope)
-    return Tensor(leaf)
+def _negated(graph: Graph, slope: Tensor) -> Array:
+    return -graph.constant(slope)
 
 
 @pattern("AddV2", "Add")

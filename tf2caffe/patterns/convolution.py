@@ -288,8 +288,5 @@ def flat(graph: Graph, term: Tensor) -> Tensor:
         term = term.node.inputs[0]
     if len(term.shape) == 1:
         return term
-    leaf = Node(
-        f"{term.node.name}:flat", "Const", [], {}, [(int(np.prod(term.shape)),)], ["float32"]
-    )
-    graph.values[leaf] = lambda: graph.constant(term).reshape(-1)
-    return Tensor(leaf)
+    name, size = f"{term.node.name}:flat", int(np.prod(term.shape))
+    return graph.later(name, (size,), lambda: graph.constant(term).reshape(-1))

@@ -41,17 +41,13 @@ def between_zeros(node: Node, graph: Graph) -> bool:
     groups = x.shape[-1] if depthwise else x.shape[-1] // shape[-2]
     kernel = node.inputs[1]
     outputs = shape[-1] if depthwise else shape[-1] // groups
-    turned = Node(
+    turned = graph.later(
         f"{node.name}:turned",
-        "Const",
-        [],
-        {},
-        [(*shape[:-2], outputs, x.shape[-1])],
-        ["float32"],
+        (*shape[:-2], outputs, x.shape[-1]),
+        lambda: _turned(graph.constant(kernel), groups, depthwise),
     )
-    graph.values[turned] = lambda: _turned(graph.constant(kernel), groups, depthwise)
     node.op = "Conv2DBackpropInput" if len(strides) == 4 else "Conv3DBackpropInputV2"
-    node.inputs = [graph.leaf(f"{node.name}:sizes", Tensor(node).shape), Tensor(turned), x]
+    node.inputs = [graph.leaf(f"{node.name}:sizes", Tensor(node).shape), turned, x]
     node.attrs = {
         "strides": strides,
         "dilations": dilations,

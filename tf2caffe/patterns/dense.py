@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from tf2caffe.graph import Graph, Node, Tensor
+from tf2caffe.graph import Array, Graph, Node, Tensor
 from tf2caffe.patterns import pattern
 
 
@@ -36,18 +36,19 @@ def bias(node: Node, graph: Graph) -> bool:
     behind, shape = source.shape[tail:], term.shape
     if any(size != 1 for size in shape[: max(len(shape) - len(behind), 0)]):
         return False
-    leaf = Node(f"{term.node.name}:{node.name}", "Const", [], {}, [(outputs,)], [term.dtype])
     kept = shape[len(shape) - min(len(shape), len(behind)) :]
-    graph.values[leaf] = lambda: np.broadcast_to(
-        graph.constant(term).reshape(kept), behind
-    ).reshape(-1)
-    inputs = [*product.inputs, Tensor(leaf)]
+
+    def whole() -> Array:
+        return np.broadcast_to(graph.constant(term).reshape(kept), behind).reshape(-1)
+
+    numbers = graph.later(f"{term.node.name}:{node.name}", (outputs,), whole, term.dtype)
+    inputs = [*product.inputs, numbers]
     if between is None:
         node.op, node.inputs, node.attrs = product.op, inputs, product.attrs
     else:
-        whole = replace(product, inputs=inputs)
+        biased = replace(product, inputs=inputs)
         node.op, node.attrs = between.op, between.attrs
-        node.inputs = [Tensor(whole), *between.inputs[1:]]
+        node.inputs = [Tensor(biased), *between.inputs[1:]]
     return True
 
 

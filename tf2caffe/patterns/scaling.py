@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tf2caffe.graph import Graph, Node, Tensor
+from tf2caffe.graph import Graph, Node
 from tf2caffe.patterns import pattern
 
 
@@ -21,9 +21,11 @@ def einsum(node: Node, graph: Graph) -> bool:
     array = node.inputs[1]
     sizes = dict(zip(factor, array.shape, strict=True))
     shape = tuple(sizes.get(letter, 1) for letter in x)
-    leaf = Node(f"{node.name}:factor", "Const", [], {}, [shape], [array.dtype])
-    graph.values[leaf] = lambda: np.reshape(graph.constant(array), shape)
-    node.op, node.inputs, node.attrs = "Mul", [node.inputs[0], Tensor(leaf)], {}
+    name = f"{node.name}:factor"
+    factors = graph.later(
+        name, shape, lambda: np.reshape(graph.constant(array), shape), array.dtype
+    )
+    node.op, node.inputs, node.attrs = "Mul", [node.inputs[0], factors], {}
     return True
 
 
