@@ -16,7 +16,7 @@ from whole import written
 
 IMAGE = (5, 6, 4)
 CLIPPED = "Power ReLU Power ReLU Eltwise"
-POLY = "Power Eltwise Power Eltwise Power Eltwise Power Eltwise"
+POLY = "Power Eltwise Power Eltwise Power Eltwise Power"
 GELU = f"AbsVal Power {POLY} Power Exp Eltwise ReLU Eltwise Eltwise"
 GELU_TANH = "Power Power Eltwise TanH Power Eltwise"
 SWITCH = "Threshold Eltwise"
