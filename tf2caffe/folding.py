@@ -14,8 +14,8 @@ import numpy as np
 from tf2caffe.graph import Array, Graph, Node, Tensor
 from tf2caffe.patterns.affine import chained
 from tf2caffe.patterns.convolution import BACKWARD, FORWARD, channel_axis
+from tf2caffe.patterns.normalisation import FUSED
 
-_FUSED = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 _READERS = (*FORWARD, "MatMul")
 
 
@@ -161,7 +161,7 @@ def _pads(node: Node) -> bool:
 
 def _channels(node: Node, graph: Graph) -> _Channels | None:
     """What a node does to each channel, if that is all that it does."""
-    if node.op in _FUSED and not node.attrs.get("is_training"):
+    if node.op in FUSED and not node.attrs.get("is_training"):
         return _normalisation(node, graph, channel_axis(node), (1, 2, 3, 4))
     if node.op == "batchNorm":
         places = (node.attrs["gamma"], node.attrs["beta"], 1, 2)

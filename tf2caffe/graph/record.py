@@ -12,7 +12,13 @@ from tf2caffe.graph import Graph, Node, Read, Tensor
 from tf2caffe.graph.constants import evaluator
 
 _SIZES = frozenset(["Shape", "Size", "Rank"])
-_NOW = {"BiasAddV1": "BiasAdd", "BatchMatMulV3": "BatchMatMulV2"}  # ops under newer names
+_NOW = {  # ops of several names
+    "Add": "AddV2",
+    "BatchMatMul": "BatchMatMulV2",
+    "BatchMatMulV3": "BatchMatMulV2",
+    "BiasAddV1": "BiasAdd",
+    "Inv": "Reciprocal",
+}
 _MERGES = frozenset(["Merge", "RefMerge"])  # where a loop comes round again
 
 

@@ -14,7 +14,7 @@ from tf2caffe.ops import op
 from tf2caffe.ops.affine import affine
 
 
-@op("AddV2", "Add")
+@op("AddV2")
 def add(site: Site) -> Value:
     """x + y."""
     if site.node.inputs[0] == site.node.inputs[1]:

@@ -16,7 +16,7 @@ from tf2caffe.ops import op
 Labels = Sequence[Hashable]  # one for each dimension, as Einsum's letters
 
 
-@op("MatMul", "BatchMatMulV2", "BatchMatMul")
+@op("MatMul", "BatchMatMulV2")
 def product(site: Site) -> Value:
     """Rows times a kernel, or a matrix times columns; a third input is the bias."""
     c = _constant(site)

@@ -127,7 +127,7 @@ def negative(site: Site) -> Value:
     return site.power(site.value(), scale=-1.0, hint="neg")
 
 
-_POWERS = {"Square": 2.0, "Sqrt": 0.5, "Rsqrt": -0.5, "Reciprocal": -1.0, "Inv": -1.0}
+_POWERS = {"Square": 2.0, "Sqrt": 0.5, "Rsqrt": -0.5, "Reciprocal": -1.0}
 
 
 @op(*_POWERS)

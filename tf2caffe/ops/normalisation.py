@@ -15,10 +15,11 @@ from tf2caffe.net.value import Numbers, Value
 from tf2caffe.ops import op
 from tf2caffe.ops.affine import affine
 from tf2caffe.ops.reduction import reduce
+from tf2caffe.patterns.normalisation import FUSED
 from tfcaffe.layout import Layout
 
 
-@op("FusedBatchNormV3", "FusedBatchNormV2", "FusedBatchNorm")
+@op(*FUSED)
 def fused(site: Site) -> Value:
     """x, gamma, beta, mean, variance."""
     if site.attrs.get("is_training"):

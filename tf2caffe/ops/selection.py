@@ -15,7 +15,7 @@ from tf2caffe.ops.elementwise import absolute
 from tfcaffe.layout import Layout
 
 # Ops that can make infinities or NaN of finite numbers: no factor of 0 takes those away.
-_WILD = {"Log", "Log1p", "Exp", "Expm1", "Sqrt", "Rsqrt", "Reciprocal", "Inv", "RealDiv", "Pow"}
+_WILD = {"Log", "Log1p", "Exp", "Expm1", "Sqrt", "Rsqrt", "Reciprocal", "RealDiv", "Pow"}
 
 _TURNED = {"Greater": "Less", "Less": "Greater", "GreaterEqual": "LessEqual"}
 _TURNED["LessEqual"] = "GreaterEqual"

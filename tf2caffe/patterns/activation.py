@@ -10,8 +10,7 @@ from tf2caffe.graph import Array, Graph, Node, Tensor
 from tf2caffe.patterns import pattern
 from tf2caffe.patterns.pooling import never_negative
 
-_SUMS = ("AddV2", "Add")
-_ARITHMETIC = (*_SUMS, "Sub", "Mul", "RealDiv", "Neg", "Pow", "Square")
+_ARITHMETIC = ("AddV2", "Sub", "Mul", "RealDiv", "Neg", "Pow", "Square")
 _DEPTH = 6
 Polynomial = dict[tuple[Tensor, ...], float]  # what is multiplied (sorted), and its coefficient
 
@@ -80,7 +79,7 @@ def _expanded(
     known = [part for part in parts if part is not None]
     if len(known) != len(parts):
         return None
-    if tensor.op in (*_SUMS, "Sub"):
+    if tensor.op in ("AddV2", "Sub"):
         return _summed(known[0], known[1], -1.0 if tensor.op == "Sub" else 1.0)
     if tensor.op == "Neg":
         return _summed({}, known[0], -1.0)
@@ -115,7 +114,7 @@ def _times(a: Polynomial, b: Polynomial) -> Polynomial:
     return total
 
 
-@pattern("AddV2", "Add", "Sub")
+@pattern("AddV2", "Sub")
 def prelu(node: Node, graph: Graph) -> bool:
     """relu(x) + (-slope) · relu(-x), as Keras writes PReLU."""
     for positive, product in (node.inputs, node.inputs[::-1]):
@@ -151,7 +150,7 @@ def _negated(graph: Graph, slope: Tensor) -> Array:
     return -graph.constant(slope)
 
 
-@pattern("AddV2", "Add")
+@pattern("AddV2")
 def old_prelu(node: Node, graph: Graph) -> bool:
     """relu(x) + slope · (x - |x|) · 0.5, as networks of TensorFlow 1 write PReLU."""
     for positive, product in (node.inputs, node.inputs[::-1]):
@@ -250,7 +249,7 @@ def _exp_minus_1(tensor: Tensor, x: Tensor, graph: Graph) -> float | None:
         return None
     if tensor.op == "Expm1":
         return 1.0 if tensor.node.inputs[0] == x else None
-    sign = {"Sub": 1.0, "Add": -1.0, "AddV2": -1.0}.get(tensor.op)
+    sign = {"Sub": 1.0, "AddV2": -1.0}.get(tensor.op)
     if sign is None or graph.number(tensor.node.inputs[1]) != sign:
         return None
     power = tensor.node.inputs[0]
@@ -276,7 +275,7 @@ def softmax(node: Node, graph: Graph) -> bool:
     if difference.op != "Sub":
         return False
     x, total = difference.node.inputs
-    if total.op not in _SUMS:
+    if total.op != "AddV2":
         return False
     for logarithm, peak in (total.node.inputs, total.node.inputs[::-1]):
         if logarithm.op != "Log" or peak.op != "same":

@@ -12,7 +12,7 @@ from tf2caffe.patterns import pattern
 Step = tuple[str, Callable[[], Array]]  # "mul" or "add", and who gives the constant
 
 
-@pattern("AddV2", "Add", "Sub", "Mul", "RealDiv", "BiasAdd", "Neg", order=2)
+@pattern("AddV2", "Sub", "Mul", "RealDiv", "BiasAdd", "Neg", order=2)
 def affine(node: Node, graph: Graph) -> bool:
     """x · constant + constant, of any constants that broadcast."""
     found = _steps(node, graph)
@@ -43,7 +43,7 @@ def _steps(node: Node, graph: Graph) -> tuple[Tensor, list[Step], Tensor | None]
     if graph.is_constant(x) or not graph.is_constant(constant):
         return None
     read = _reader(node, graph, constant)
-    if node.op in ("AddV2", "Add", "BiasAdd"):
+    if node.op in ("AddV2", "BiasAdd"):
         return x, [("add", read)], constant
     if node.op == "Mul":
         return x, [("mul", read)], constant

@@ -9,8 +9,6 @@ import numpy as np
 from tf2caffe.graph import Graph, Node, Tensor
 from tf2caffe.patterns import pattern
 
-_SUMS = ("AddV2", "Add")
-
 
 @dataclass(frozen=True)
 class Form:
@@ -24,7 +22,7 @@ class Form:
     beta: Tensor | None
 
 
-@pattern("AddV2", "Add", "Sub")
+@pattern("AddV2", "Sub")
 def batch_norm(node: Node, graph: Graph) -> bool:
     """By constant moments."""
     form = form_of(node, graph)
@@ -45,7 +43,7 @@ def batch_norm(node: Node, graph: Graph) -> bool:
     return True
 
 
-@pattern("AddV2", "Add", "Sub")
+@pattern("AddV2", "Sub")
 def moments(node: Node, graph: Graph) -> bool:
     """By the mean and variance of x itself: LayerNormalization and its kin."""
     form = form_of(node, graph)
@@ -93,7 +91,7 @@ def form_of(node: Node, graph: Graph) -> Form | None:
 
 def _with_eps(total: Tensor, graph: Graph) -> tuple[Tensor, float] | None:
     """variance and eps of a sum."""
-    if total.op not in _SUMS:
+    if total.op != "AddV2":
         return None
     for variance, added in (total.node.inputs, total.node.inputs[::-1]):
         eps = graph.number(added)
@@ -118,7 +116,7 @@ def _term(term: Tensor, inverse: Tensor) -> tuple[Tensor | None, Tensor | None]:
     if term.op == "Sub":
         beta, product = term.node.inputs
         return _other(product, inverse), beta
-    if term.op in _SUMS:
+    if term.op == "AddV2":
         for product, beta in (term.node.inputs, term.node.inputs[::-1]):
             mean = _negated(product, inverse)
             if mean is not None:

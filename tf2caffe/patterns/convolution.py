@@ -97,7 +97,7 @@ def pads_of(node: Node, graph: Graph, most: float) -> np.ndarray | None:
 
 _EACH_PLACE = frozenset(
     [
-        *("BiasAdd", "AddV2", "Add", "Sub", "Mul", "RealDiv", "FusedBatchNormV3", "FusedBatchNorm"),
+        *("BiasAdd", "AddV2", "Sub", "Mul", "RealDiv", "FusedBatchNormV3", "FusedBatchNorm"),
         *("Relu", "Relu6", "Elu", "Selu", "LeakyRelu", "Sigmoid", "Tanh", "Softplus"),
     ]
 )
@@ -225,7 +225,7 @@ def cropping(node: Node, graph: Graph) -> bool:
     return True
 
 
-@pattern("BiasAdd", "AddV2", "Add", order=1)
+@pattern("BiasAdd", "AddV2", order=1)
 def bias(node: Node, graph: Graph) -> bool:
     """One number for each channel, added to what a convolution alone makes.
 

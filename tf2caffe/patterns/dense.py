@@ -11,7 +11,7 @@ from tf2caffe.graph import Array, Graph, Node, Tensor
 from tf2caffe.patterns import pattern
 
 
-@pattern("BiasAdd", "AddV2", "Add", order=1)
+@pattern("BiasAdd", "AddV2", order=1)
 def bias(node: Node, graph: Graph) -> bool:
     """One number for each output, though a reshape has split the outputs or the rows."""
     if graph.is_constant(node.inputs[0]):
@@ -23,7 +23,7 @@ def bias(node: Node, graph: Graph) -> bool:
         return False
     between = source.node if source.op == "Reshape" else None
     made = between.inputs[0] if between else source
-    if made.op not in ("MatMul", "BatchMatMulV2", "BatchMatMul", "Einsum"):
+    if made.op not in ("MatMul", "BatchMatMulV2", "Einsum"):
         return False
     product, readers = made.node, [(source, node), *([(made, between)] if between else [])]
     constants = [graph.is_constant(t) for t in product.inputs]

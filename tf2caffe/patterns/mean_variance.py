@@ -11,7 +11,7 @@ def normalised(node: Node, graph: Graph) -> bool:
     """(x - mean) / (√ mean of (x - mean)² + eps); eps stands behind the root."""
     centred, deviation = node.inputs
     found = _centred(centred, graph)
-    if found is None or deviation.op not in ("AddV2", "Add"):
+    if found is None or deviation.op != "AddV2":
         return False
     root, eps = deviation.node.inputs
     number = graph.number(eps)

@@ -7,10 +7,10 @@ import numpy as np
 from tf2caffe.graph import Graph, Node
 from tf2caffe.patterns import pattern
 
-_FUSED = ("FusedBatchNormV3", "FusedBatchNormV2", "FusedBatchNorm")
+FUSED = ("FusedBatchNormV3", "FusedBatchNormV2", "FusedBatchNorm")
 
 
-@pattern(*_FUSED)
+@pattern(*FUSED)
 def rows(node: Node, graph: Graph) -> bool:
     """Keras 2's LayerNormalization: rows as channels of one image, in training mode.
 

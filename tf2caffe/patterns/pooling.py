@@ -13,7 +13,7 @@ _NEVER_NEGATIVE = {
     *("Relu", "Relu6", "Sigmoid", "Softmax", "Square", "Abs", "Exp", "Softplus", "Sqrt"),
 }
 _OF_NEVER_NEGATIVE = {  # with such inputs alone
-    *("MaxPool", "AvgPool", "ConcatV2", "AddV2", "Add", "AddN", "Mul", "RealDiv"),
+    *("MaxPool", "AvgPool", "ConcatV2", "AddV2", "AddN", "Mul", "RealDiv"),
     *("Maximum", "Minimum", "Mean", "Max", "Min", "Sum", "Reshape", "Transpose", "Squeeze"),
     *("ExpandDims", "Pad", "PadV2", "StridedSlice", "Slice"),
 }
