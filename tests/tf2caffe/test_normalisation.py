@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tables import Case, check_table, network, numbers
-from tfcaffe.errors import UnsupportedError
+from tables import Case, check_table, numbers
 from tfcaffe.oracle.opencv import OpenCV
 from tfcaffe.oracle.pycaffe import Caffe
-from whole import assert_equal, check, compared, written
+from whole import assert_equal, check, compared
 
 IMAGE = (5, 6, 4)
 BY_ONES = "Convolution Convolution Eltwise Power Convolution Power Convolution Eltwise"
@@ -183,15 +182,3 @@ def test_flattened(tmp_path: Path, caffe: Caffe) -> None:
     net = check(keras.Model(x, y), tmp_path, caffe)
     middle = ["Reshape", "Scale", "Reshape"]
     assert net.types == ["Input", "Convolution", *middle, "InnerProduct"]
-
-
-def test_statistics_of_the_batch_are_refused(tmp_path: Path) -> None:
-    import tensorflow as tf
-
-    def training(x: Any) -> Any:
-        return tf.compat.v1.nn.fused_batch_norm(x, tf.ones(4), tf.zeros(4), is_training=True)[0]
-
-    with pytest.raises(
-        UnsupportedError, match=r"layer 'bn'\): normalises by .*is_training.*export"
-    ):
-        written(network({"bn": (training, "")}, IMAGE), tmp_path)

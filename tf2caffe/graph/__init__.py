@@ -96,6 +96,7 @@ class Graph:
         outputs: what is asked for, by name, in order.
         values: numbers of leaves (variables, large constants) by node.
         evaluate: gives the numbers of a tensor that depends on no input.
+        free: inputs whose batch nobody said; it is 1, and Caffe may be given any other.
         kept: what must live as long as the graph does.
         volatile: nodes that are never constant, whatever they read (random numbers, state).
         nodes: all nodes by name.
@@ -110,6 +111,7 @@ class Graph:
     marks: dict[tuple[str, int], Tensor] = field(default_factory=dict)
     nodes: Mapping[str, Node] = field(default_factory=dict)
     volatile: Collection[Node] = ()
+    free: Collection[str] = ()
     kept: Any = None
     _known: dict[Tensor, bool] = field(default_factory=dict)
     _small: dict[Tensor, Array] = field(default_factory=dict)

@@ -132,6 +132,12 @@ def _fits(shape: Sequence[int | None], known: Sequence[int | None]) -> bool:
     )
 
 
+def free_batches(known: Mapping[str, Sequence[int | None] | None], options: Options) -> list[str]:
+    """The inputs whose first size neither the network nor the options say."""
+    given = options["input_shape"] or {}
+    return [n for n, shape in known.items() if n not in given and shape and shape[0] is None]
+
+
 def fixed_shapes(
     known: Mapping[str, Sequence[int | None] | None], options: Options
 ) -> dict[str, tuple[int, ...] | str]:

@@ -12,6 +12,7 @@ from tf2caffe.graph.ends import (
     fixed_shapes,
     found_inputs,
     found_outputs,
+    free_batches,
     named,
     tensors_of,
 )
@@ -69,7 +70,8 @@ def network_of(
         raise UnsupportedError(f"input {later[0]!r}: is not its node's first output; cut behind it")
     if not options["inputs"]:
         fed = keep_everything(definition, fed)
-    shapes = fixed_shapes(_shapes(definition, fed), options)
+    said = _shapes(definition, fed)
+    shapes = fixed_shapes(said, options)
 
     def built() -> Graph:
         ends = {name: (_node(tensor), _known(shapes[name])) for name, tensor in fed.items()}
@@ -90,6 +92,7 @@ def network_of(
     without_noise(graph)
     only_between(graph)
     all_fixed({name: shapes[name] for name in graph.inputs})
+    graph.free = [name for name in free_batches(said, options) if name in graph.inputs]
     loops.check_sizes(graph)
     codes = sum(node.op == "Dequantize" for node in definition.node)
     if codes:

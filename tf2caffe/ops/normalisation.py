@@ -6,8 +6,9 @@ from math import prod
 
 import numpy as np
 
-from tf2caffe.graph import Array
+from tf2caffe.graph import Array, Tensor
 from tf2caffe.net import axes
+from tf2caffe.net.batch import joined
 from tf2caffe.net.broadcast import eltwise
 from tf2caffe.net.factors import apart, axes_of, of_dimensions, run_of
 from tf2caffe.net.site import Site
@@ -21,14 +22,28 @@ from tfcaffe.layout import Layout
 
 @op(*FUSED)
 def fused(site: Site) -> Value:
-    """x, gamma, beta, mean, variance."""
+    """x, gamma, beta, mean, variance; in training mode by the moments of the batch itself."""
     if site.attrs.get("is_training"):
-        raise site.refusal(
-            "normalises by the statistics of the batch (is_training); export the network for "
-            "inference"
-        )
+        return _by_batch(site)
     x = site.image(0)
     return normalised(site, x, 3, 4, 1, 2, float(site.attrs["epsilon"]))
+
+
+def _by_batch(site: Site) -> Value:
+    others = [Tensor(site.node, i) for i in range(1, len(site.node.shapes))]
+    if any(site.builder.readers.get(t) or t in site.graph.outputs.values() for t in others):
+        raise site.refusal(
+            "normalises by the statistics of the batch (is_training), and others read these; "
+            "export the network for inference"
+        )
+    x = site.value(0)
+    rank = len(x.tf_shape)
+    channel = rank - 1 if site.channels_last else 1
+    over = [d for d in range(rank) if d != channel]
+    shape = (-1, *[1] * (rank - 1 - channel))
+    gamma, beta = (site.constant(i).reshape(shape) for i in (1, 2))
+    joined(site, x, over, "normalises by the statistics of the batch (is_training)")
+    return _standardised(site, x, over, float(site.attrs["epsilon"]), gamma, beta)
 
 
 @op("batchNorm")
@@ -107,13 +122,21 @@ def standardise(site: Site) -> Value:
 
     MVN alone is wrong: it adds eps behind the root (mvn_layer.cpp).
     """
-    x, over, eps = site.value(0), site.attrs["over"], site.attrs["eps"]
+    given = (site.attrs[name] for name in ("gamma", "beta"))
+    gamma, beta = (None if i is None else site.constant(i) for i in given)
+    x, over = site.value(0), site.attrs["over"]
+    joined(site, x, over, "normalises by the statistics of the batch")
+    return _standardised(site, x, over, site.attrs["eps"], gamma, beta)
+
+
+def _standardised(
+    site: Site, x: Value, over: list[int], eps: float, gamma: Array | None, beta: Array | None
+) -> Value:
     y = _rows(site, x, over, eps) or _anywhere(site, x, over, eps)
-    gamma, beta = (site.attrs[name] for name in ("gamma", "beta"))
     if gamma is None and beta is None:
         return y
-    factor = np.ones(()) if gamma is None else site.constant(gamma)
-    term = np.zeros(()) if beta is None else site.constant(beta)
+    factor = np.ones(()) if gamma is None else gamma
+    term = np.zeros(()) if beta is None else beta
     return affine(site, y, factor, term, learned=True)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from tf2caffe.net import axes, windows
 from tf2caffe.net.along import alone
+from tf2caffe.net.batch import joined
 from tf2caffe.net.factors import apart, axes_of, of_dimensions, run_of, shrunk
 from tf2caffe.net.linear import inner_product, pointwise
 from tf2caffe.net.site import Site
@@ -27,6 +28,7 @@ def reduced(site: Site) -> Value:
     x = site.value()
     rank = len(x.tf_shape)
     over = sorted({int(a) % rank for a in np.atleast_1d(site.constant(1))})
+    joined(site, x, over)
     x = reduce(site, x, over, _KINDS[site.node.op])
     return x if site.attrs.get("keep_dims") else _without(x, over)
 

@@ -56,7 +56,7 @@ def plain_moments(node: Node, graph: Graph) -> bool:
     if len(node.inputs) != 2:
         return False
     for centred, root in (node.inputs, node.inputs[::-1]):
-        if root.op != ("Rsqrt" if node.op == "Mul" else "Sqrt") or centred.op != "Sub":
+        if centred.op != "Sub" or not _is_root(root, node.op == "Mul", graph):
             continue
         x, mean = centred.node.inputs
         total = _with_eps(root.node.inputs[0], graph)
@@ -64,6 +64,13 @@ def plain_moments(node: Node, graph: Graph) -> bool:
             form = Form(x, mean, *total, None, None)
             return _by_own_moments(node, graph, form)
     return False
+
+
+def _is_root(root: Tensor, inverse: bool, graph: Graph) -> bool:
+    """Whether it is a square root, or one over it."""
+    if root.op == "Pow":
+        return graph.number(root.node.inputs[1]) == (-0.5 if inverse else 0.5)
+    return root.op == ("Rsqrt" if inverse else "Sqrt")
 
 
 def form_of(node: Node, graph: Graph) -> Form | None:
@@ -160,13 +167,14 @@ def _axis(x: Tensor, numbers: list[Tensor]) -> int | None:
 
 def _by_own_moments(node: Node, graph: Graph, form: Form) -> bool:
     """Make the node a `standardise`, if mean and variance are those of x."""
-    over = _mean_over(form.mean, form.x, graph)
-    if over is None or form.variance.op != "Mean":
+    mean, variance = (_with_all_dimensions(t, form.x) for t in (form.mean, form.variance))
+    over = _mean_over(mean, form.x, graph)
+    if over is None or variance.op != "Mean":
         return False
-    square, axes = form.variance.node.inputs
-    if _dimensions(form.x, graph.constant(axes)) != over or not _keeps(form.variance.node):
+    square, axes = variance.node.inputs
+    if _dimensions(form.x, graph.constant(axes)) != over or not _keeps(variance.node):
         return False
-    if not _is_square_of_difference(square, form.x, form.mean, graph):
+    if not _is_square_of_difference(square, form.x, mean, graph):
         return False
     extra = [t for t in (form.gamma, form.beta) if t is not None]
     if not all(graph.is_constant(t) for t in extra):
@@ -180,6 +188,14 @@ def _by_own_moments(node: Node, graph: Graph, form: Form) -> bool:
         "beta": len(extra) if form.beta else None,
     }
     return True
+
+
+def _with_all_dimensions(moment: Tensor, x: Tensor) -> Tensor:
+    """What `tf.nn.moments` squeezes to one number for each channel, before it does."""
+    if moment.op != "Squeeze" or moment.shape != x.shape[-1:]:
+        return moment
+    whole = moment.node.inputs[0]
+    return whole if whole.shape == (*[1] * (len(x.shape) - 1), x.shape[-1]) else moment
 
 
 def _mean_over(mean: Tensor, x: Tensor, graph: Graph) -> list[int] | None:

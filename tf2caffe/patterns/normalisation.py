@@ -30,7 +30,7 @@ def rows(node: Node, graph: Graph) -> bool:
     eps = float(node.attrs["epsilon"])
     node.op, node.inputs = "standardise", [x]
     node.shapes, node.dtypes = node.shapes[:1], node.dtypes[:1]
-    node.attrs = {"over": [0, 2, 3], "eps": eps, "gamma": None, "beta": None}
+    node.attrs = {"over": [2], "eps": eps, "gamma": None, "beta": None}
     return True
 
 

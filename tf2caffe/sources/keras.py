@@ -16,7 +16,7 @@ from typing import Any
 
 from tf2caffe.graph import Graph
 from tf2caffe.graph.concrete import Ends, from_concrete
-from tf2caffe.graph.ends import all_fixed, fixed_shapes, named
+from tf2caffe.graph.ends import all_fixed, fixed_shapes, free_batches, named
 from tf2caffe.graph.identities import only_between, skip_identities
 from tf2caffe.ops import keras_layers
 from tf2caffe.options import Options
@@ -83,6 +83,7 @@ class _Tracer:
         self.notes: list[str] = []
         self._scopes: dict[str, str] = {}  # scope -> Keras layer
         self._layers: list[_Whole] = []
+        self._free: list[str] = []
         self._values: dict[int, Any] = {}
         self._marks: dict[tuple[str, int], Any] = {}
 
@@ -106,6 +107,7 @@ class _Tracer:
         ends = self._ends(fed, outputs, known)
         graph = from_concrete(traced, ends, self._origin)
         self._restore_layers(graph)
+        graph.free = self._free
         skip_identities(graph)
         if self.options["inputs"]:
             only_between(graph)
@@ -143,6 +145,7 @@ class _Tracer:
         known = {_name_of(symbol): symbol for symbol in self.functional.inputs}
         sizes = {name: tuple(symbol.shape) for name, symbol in known.items()}
         shapes = all_fixed(fixed_shapes(sizes, self.options))
+        self._free = free_batches(sizes, self.options)
         return {name: (shape, known[name].dtype) for name, shape in shapes.items()}
 
     def _output_names(self, count: int) -> list[str]:
@@ -199,6 +202,11 @@ class _Tracer:
             )
             return [tf.ensure_shape(r, s.shape) for r, s in zip(results, shapes, strict=True)]
         if _takes_training(operation):
+            if keywords.get("training") is True:
+                self.notes.append(
+                    f"layer {operation.name!r}: was called with training=True; it is converted as "
+                    "the model's predict() computes it, with training=False"
+                )
             keywords = {**keywords, "training": False}
         try:
             return operation(*arguments, **keywords)
