@@ -159,14 +159,16 @@ def _fields(own: Any, usual: Collection[str]) -> Iterator[str]:
 
 
 def _windows(own: Any, spatial: int) -> Iterator[str]:
-    """One number where all axes agree; `_h` and `_w` where two do not, a list for three."""
+    """One number where both axes agree, `_h` and `_w` where they do not; a list for three."""
     for scalar in ("kernel_size", "stride", "pad", "dilation"):
         if scalar not in own.DESCRIPTOR.fields_by_name:
             continue
         value = getattr(own, scalar)
         listed = [*value] if hasattr(value, "extend") else []
-        if len(listed) > 1 and (len({*listed}) == 1 or (spatial == 2 and scalar != "dilation")):
+        if len(listed) > 1 and spatial == 2 and (len({*listed}) == 1 or scalar != "dilation"):
             yield f"has a list for {scalar}"
+        if listed and spatial == 3 and len(listed) != 3:
+            yield f"has no list for {scalar}"
         pair = [f"{scalar.removesuffix('_size')}_{side}" for side in "hw"]
         both = [_said(own, name) for name in pair]
         if any(both) and (not all(both) or _said(own, scalar)):

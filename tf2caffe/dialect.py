@@ -36,7 +36,7 @@ _HEADERS = ("input_layer", "input_dim")
 _KEYS = ("dialect", "name", "about", "extends", "types", "without", "with", "header", "eps")
 _MORE_KEYS = ("forms", "limits", "seen")
 _LIMITS = ("name",)
-_FORMS = ("bottoms", "overhang", "ends")  # that are no fields
+_FORMS = ("axes", "bottoms", "overhang", "ends")  # no fields; axes are the first bottom's
 _DEPTH = 8  # files that extend each other
 
 Forms = Mapping[str, Mapping[str, tuple[str, ...]]]

@@ -128,9 +128,10 @@ def _portability(written: Dialect, layers: Sequence[NewLayer]) -> list[str]:
     for layer in layers:
         field = family(layer.type).field
         own = getattr(layer.message, field) if field else None
-        more = {"overhang": overhangs(layer)} if layer.type == "Pooling" else {}
+        more: dict[str, Any] = {"overhang": overhangs(layer)} if layer.type == "Pooling" else {}
         if layer.type == "Slice":
             more["ends"] = not all(top in read for top in layer.tops)
+        more["axes"] = len(layer.bottoms[0].shape) if layer.bottoms else 0
         for fault in dialect.faults_of(portable, layer.type, len(layer.bottoms), own, **more):
             faults.setdefault(fault, []).append(layer.name)
     if not faults:

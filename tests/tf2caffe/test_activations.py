@@ -119,6 +119,9 @@ def tensorflow_cases() -> dict[str, Case]:
             lambda x: tf.raw_ops.ClipByValue(t=x, clip_value_min=-0.5, clip_value_max=0.7),
             "Power ReLU Eltwise Power ReLU Eltwise",
         ),
+        "zeros": (lambda x: tf.where(tf.equal(tf.nn.relu(x), 0.0), 1.0, x), ""),
+        "others": (lambda x: tf.cast(tf.reduce_max(x, -1, True) != x, x.dtype), ""),
+        "peaks": (lambda x: tf.cast(x == tf.nn.max_pool2d(x, 3, 1, "SAME"), x.dtype) * x, ""),
         "chosen": (lambda x: tf.where(x > 0.2, x * 2, x - 1), ""),
         "tested": (
             lambda x: tf.cast((x > 0.2) & (x <= 1) | ~(x >= -1.0) | (x > 0.0), tf.float32),
@@ -179,10 +182,16 @@ def test_activations_in_portable_layers(tmp_path: Path, caffe: Caffe) -> None:
     from keras import layers
 
     names = ["gelu", "hard_swish", "silu", "softsign", "tanh_shrink", "leaky_relu", "hard_tanh"]
+    names += ["elu", "selu", "mish"]
     cases: dict[str, Case] = {name: (layers.Activation(name), "") for name in names}
     cases["prelu"] = (layers.PReLU(), "")
     cases["prelu_one"] = (layers.PReLU(shared_axes=[1, 2, 3]), "ReLU")
     check_table(cases, tmp_path, caffe, IMAGE, dialect="portable")
+    far = np.asarray([0, 1e-3, -1e-3, 30, -30, 88, -88, 100, -100, 3, -3], np.float32)
+    fed = {"x0": np.tile(far, (2, 1))}
+    names = ["elu", "selu", "mish"]
+    cases = {name: (layers.Activation(name), "") for name in names}
+    check_table(cases, tmp_path, caffe, far.shape, inputs=fed, dialect="portable")
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3, [1, 2], [1, 3], [2, 3], [1, 2, 3]])
@@ -240,13 +249,25 @@ def test_refusals(tmp_path: Path) -> None:
             lambda x: tf.where(x > 0.2, far_from_log(x), x),
             r"Log, layer 'far'\) may be infinite where it is not chosen",
         ),
+        "alike": (
+            lambda x: tf.cast(tf.nn.relu6(x) == 6.0, x.dtype),
+            r"Equal, layer 'alike'\): .* rounding of their last digits",
+        ),
+        "whole": (
+            lambda x: tf.cast(tf.cast(x, tf.int32), tf.float32),
+            r"Cast, layer 'whole'\): makes whole numbers",
+        ),
+        "eighth": (
+            lambda x: tf.cast(tf.cast(x, tf.dtypes.experimental.float8_e4m3fn), tf.float32),
+            r"Cast, layer 'eighth'\): rounds to float8_e4m3fn.*before it was quantised",
+        ),
         "quotient": (lambda x: x // 2, r"FloorDiv, layer 'quotient'\): .*rounds a quotient"),
     }
     cases: dict[str, Case] = {name: (function, "") for name, (function, _) in functions.items()}
     with pytest.raises(UnsupportedError) as raised:
         written(network(cases, IMAGE), tmp_path)
     lines = str(raised.value).splitlines()
-    assert lines[0].startswith("6 nodes cannot be said")
+    assert lines[0].startswith("9 nodes cannot be said")
     for _, message in functions.values():
         import re
 

@@ -182,14 +182,34 @@ def test_a_dense_layer_makes_rows_for_a_convolution(tmp_path: Path, caffe: Caffe
     assert net.types[1:] == [IP, R, C]
 
 
-def test_products_of_two_values_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dialect", ["caffe-1.0", "portable"])
+def test_products_with_a_row_or_column(dialect: str, tmp_path: Path, caffe: Caffe) -> None:
+    """Attention of one query, and the products of two embeddings."""
+    import keras
+    import tensorflow as tf
+
+    k = keras.layers
+    table, query = keras.Input((5, 4), 3, name="x"), keras.Input((4,), 3, name="q")
+    row = k.Reshape((1, 4))(query)
+    share = k.Softmax()(k.Dot(axes=[2, 1], name="scores")([table, query]))
+    outputs = [
+        k.Dot(axes=[1, 1], name="context")([share, table]),
+        k.Dot(axes=1, normalize=True, name="cosine")([query, k.Dense(4)(query)]),
+        keras.ops.matmul(row, keras.ops.swapaxes(table, 1, 2)),
+        k.Lambda(lambda t: tf.matmul(t[0], t[1], transpose_b=True), name="column")([table, row]),
+    ]
+    net = check(keras.Model([table, query], outputs), tmp_path, caffe, dialect=dialect)
+    assert {"context", "cosine", "column"} <= {blob.node for blob in net.network.twin.blobs}
+
+
+def test_products_of_two_matrices_are_refused(tmp_path: Path) -> None:
     import keras
 
     x = keras.Input((5, 4), batch_size=1, name="x")
     model = randomised(keras.Model(x, keras.layers.MultiHeadAttention(2, 3, name="mha")(x, x)))
     with pytest.raises(UnsupportedError) as caught:
         written(model, tmp_path)
-    assert str(caught.value).count("product of two values") == 1  # what reads it is not listed
+    assert str(caught.value).count("product of two matrices") == 1  # what reads it is not listed
     assert "layer 'mha'" in str(caught.value)
     assert "--outputs" in str(caught.value)
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from branches import branches
+from tfcaffe.errors import UnsupportedError
 from tfcaffe.oracle.opencv import OpenCV
 from tfcaffe.oracle.pycaffe import Caffe
-from whole import RTOL, randomised, written
+from whole import RTOL, assert_equal, compared, randomised, written
 
 
 @pytest.mark.parametrize("dialect", ["caffe-1.0", "portable"])
@@ -62,3 +63,19 @@ def test_windows_and_sizes(dialect: str, tmp_path: Path, caffe: Caffe, opencv: O
             assert np.abs(found - wanted).max() <= 10 * RTOL * np.abs(wanted).max(), blob.layer
             compared.add(blob.node)
     assert set(cases) <= compared
+
+
+def test_volumes(tmp_path: Path, caffe: Caffe, opencv: OpenCV) -> None:
+    """OpenCV takes a list for three axes; other readers were not asked."""
+    import keras
+    from keras import layers
+
+    x = keras.Input((4, 7, 6, 3), batch_size=2, name="x")
+    y = layers.BatchNormalization()(layers.Conv3D(4, 3, 2, padding="same")(x))
+    model = randomised(keras.Model(x, layers.Dense(2)(layers.Conv3D(5, (1, 2, 3))(y))))
+    net = written(model, tmp_path)
+    assert_equal(compared(model, net, caffe))
+    assert_equal(compared(model, net, opencv))
+    assert any("Convolution with axes 5" in note for note in net.network.notes)
+    with pytest.raises(UnsupportedError, match="Convolution with axes 5"):
+        written(model, tmp_path, dialect="portable")

@@ -7,6 +7,7 @@ from math import prod
 
 import numpy as np
 
+from tf2caffe.net import windows
 from tf2caffe.net.site import Site
 from tf2caffe.net.value import Value
 from tfcaffe.layout import Layout
@@ -73,7 +74,7 @@ def pointwise(site: Site, x: Value, matrix: np.ndarray, hint: str) -> Value:
         caffe={"weights": matrix.reshape(*matrix.shape, *(1,) * (len(x.shape) - 2))},
         hint=hint,
         num_output=len(matrix),
-        kernel_size=1,
+        **windows.fields(kernel=[1] * (len(x.shape) - 2)),
         bias_term=False,
     )
     return top.raw

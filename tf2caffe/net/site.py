@@ -146,7 +146,8 @@ class Site:
             own.axis = options["axis"]  # MNN wants a Slice's said, default or not
         elif own is not None and not own.ListFields():
             message.ClearField(family.field)
-        if faults := faults_of(self.dialect, kind, len(bottoms), own):
+        rank = len(bottoms[0].shape) if bottoms else 0
+        if faults := faults_of(self.dialect, kind, len(bottoms), own, axes=rank):
             raise self.refusal(
                 f"is said by {faults[0]}, which the dialect {self.dialect.name} does not have; "
                 "choose another --dialect, cut the net with --outputs, or change the layer"

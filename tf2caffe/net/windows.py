@@ -141,9 +141,10 @@ def _evened(
 
 
 def fields(**axes: Sequence[int]) -> dict[str, Any]:
-    """Caffe's fields for kernel, stride, pad and dilation: one number if all axes agree.
+    """Caffe's fields for kernel, stride, pad and dilation: one number if both axes agree.
 
     Never a list for two axes, which some readers take as width and height: then `_h` and `_w`.
+    Always one for three: OpenCV crashes on a single number there.
     """
     said: dict[str, Any] = {}
     for name, numbers in axes.items():
@@ -151,7 +152,7 @@ def fields(**axes: Sequence[int]) -> dict[str, Any]:
         if name != "kernel" and all(n == usual for n in numbers):
             continue
         scalar = "kernel_size" if name == "kernel" else name
-        if len(set(numbers)) == 1:
+        if len(set(numbers)) == 1 and len(numbers) < 3:
             said[scalar] = numbers[0]
         elif len(numbers) == 2 and name != "dilation":
             said[f"{name}_h"], said[f"{name}_w"] = numbers

@@ -8,10 +8,12 @@ from math import prod
 import numpy as np
 
 from tf2caffe.net import axes
+from tf2caffe.net.broadcast import eltwise
 from tf2caffe.net.contraction import contracted
 from tf2caffe.net.site import Site
 from tf2caffe.net.value import Value
 from tf2caffe.ops import op
+from tf2caffe.ops.reduction import reduce
 
 Labels = Sequence[Hashable]  # one for each dimension, as Einsum's letters
 
@@ -19,6 +21,8 @@ Labels = Sequence[Hashable]  # one for each dimension, as Einsum's letters
 @op("MatMul", "BatchMatMulV2")
 def product(site: Site) -> Value:
     """Rows times a kernel, or a matrix times columns; a third input is the bias."""
+    if (found := _vector(site)) is not None:
+        return found
     c = _constant(site)
     shape, rank = site.node.inputs[c].shape, len(site.value(1 - c).tf_shape)
     if any(size != 1 for size in shape[:-2]) or len(shape) > max(rank, 2):
@@ -34,6 +38,32 @@ def product(site: Site) -> Value:
         if any(site.attrs.get(name) for name in names):
             term.reverse()
     return _said(site, c, [*batch, *terms[1 - c]], terms[c], [*batch, "row", "column"])
+
+
+def _vector(site: Site) -> Value | None:
+    """Two values of which one is a row or column for each sample: PROD, and the sum over it."""
+    if len(site.node.inputs) > 2 or site.is_constant(0) or site.is_constant(1):
+        return None
+    a, b = site.value(0), site.value(1)
+    rank = len(a.tf_shape)
+    if rank < 3 or len(b.tf_shape) != rank:
+        return None
+    last = [*range(rank - 2), rank - 1, rank - 2]
+    if site.attrs.get("adj_x"):
+        a = Value(a.blob, axes.transposed(a.layout, last))
+    if site.attrs.get("adj_y"):
+        b = Value(b.blob, axes.transposed(b.layout, last))
+    shape = (*np.broadcast_shapes(a.tf_shape[:-2], b.tf_shape[:-2]), a.tf_shape[-2], b.tf_shape[-1])
+    if b.tf_shape[-1] == 1:  # as rows, which the last dimension is summed of
+        b, over = Value(b.blob, axes.transposed(b.layout, last)), rank - 1
+    elif a.tf_shape[-2] == 1:
+        a, over = Value(a.blob, axes.transposed(a.layout, last)), rank - 2
+    else:
+        return None
+    made = reduce(site, eltwise(site, a, b, "PROD"), [over], "sum")
+    layout = axes.reshaped(made.layout, shape)
+    assert layout is not None
+    return Value(made.blob, layout)
 
 
 @op("Einsum")
@@ -59,8 +89,8 @@ def _constant(site: Site) -> int:
     """Which of the two factors is constant."""
     if len(site.node.inputs) < 2 or not (site.is_constant(0) or site.is_constant(1)):
         raise site.refusal(
-            "is a product of two values (as in attention); no layer of stock Caffe multiplies "
-            "matrices that are not weights; cut the net before it with --outputs"
+            "is a product of two matrices that are not weights (as in attention), which no layer "
+            "of stock Caffe multiplies; cut the net before it with --outputs"
         )
     return 0 if site.is_constant(0) else 1
 

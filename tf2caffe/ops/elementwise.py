@@ -71,14 +71,23 @@ def prelu(site: Site) -> Value:
 def elu(site: Site) -> Value:
     """ELU; `alpha` where a pattern found another than 1."""
     alpha = site.attrs.get("alpha")
-    return plain(site, site.value(), "ELU", alpha=1.0 if alpha is None else float(alpha))
+    return _elu(site, 1.0 if alpha is None else float(alpha))
+
+
+def _elu(site: Site, alpha: float) -> Value:
+    """ELU, or relu(x) + alpha · (exp(-relu(-x)) - 1) where a dialect does not have that."""
+    x = site.value()
+    if site.dialect.has("ELU"):
+        return plain(site, x, "ELU", alpha=alpha)
+    below = plain(site, site.power(x, scale=-1.0, hint="neg"), "ReLU", "below")
+    curve = site.power(_bell(site, below), scale=alpha, shift=-alpha, hint="curve")
+    return site.sum(plain(site, x, "ReLU"), curve)
 
 
 @op("Selu")
 def selu(site: Site) -> Value:
     """ELU times a number."""
-    y = plain(site, site.value(), "ELU", alpha=_SELU_ALPHA)
-    return site.power(y, scale=_SELU_SCALE, hint="selu")
+    return site.power(_elu(site, _SELU_ALPHA), scale=_SELU_SCALE, hint="selu")
 
 
 @op("Sigmoid")
@@ -97,6 +106,20 @@ def tanh(site: Site) -> Value:
 def softplus(site: Site) -> Value:
     """BNLL: x + log(1 + exp(-x)) for x > 0, so that nothing overflows (bnll_layer.cpp)."""
     return plain(site, site.value(), "BNLL", "softplus")
+
+
+@op("tanhSoftplus")
+def tanh_softplus(site: Site) -> Value:
+    """The factor of Mish; u / (2 - u) with u = s · (2 - s), s = sigmoid(x), without a BNLL.
+
+    tanh(log(1 + e)) = ((1 + e)² - 1) / ((1 + e)² + 1), where 1 + e = 1 / (1 - s).
+    """
+    x = site.value()
+    if site.dialect.has("BNLL"):
+        return plain(site, plain(site, x, "BNLL", "softplus"), "TanH")
+    s = plain(site, x, "Sigmoid")
+    u = site.product(s, site.power(s, scale=-1.0, shift=2.0, hint="rest"))
+    return site.product(u, site.power(u, scale=-1.0, shift=2.0, power=-1.0, hint="inverse"))
 
 
 @op("Softsign")

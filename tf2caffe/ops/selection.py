@@ -16,6 +16,7 @@ from tfcaffe.layout import Layout
 
 # Ops that can make infinities or NaN of finite numbers: no factor of 0 takes those away.
 _WILD = {"Log", "Log1p", "Exp", "Expm1", "Sqrt", "Rsqrt", "Reciprocal", "RealDiv", "Pow"}
+_CHOICES = ("MaxPool", "Max", "Min", "Reshape", "Squeeze", "ExpandDims", "Tile", "BroadcastTo")
 
 _TURNED = {"Greater": "Less", "Less": "Greater", "GreaterEqual": "LessEqual"}
 _TURNED["LessEqual"] = "GreaterEqual"
@@ -43,7 +44,16 @@ def compared(site: Site) -> Value:
 
 @op("Equal", "NotEqual")
 def equal(site: Site) -> Value:
-    """Whether |x - y| is above 0: the difference of two floats is 0 only if they are equal."""
+    """Whether |x - y| is above 0: the difference of two floats is 0 only if they are equal.
+
+    Raises:
+        UnsupportedError: both are computed; Caffe's may differ in the last digit.
+    """
+    if not _comparable(site.graph, *site.node.inputs):
+        raise site.refusal(
+            "tells whether computed numbers are equal, which the rounding of their last digits "
+            "decides; write abs(x - y) < a bound, or cut the net before it with --outputs"
+        )
     if site.is_constant(0) or site.is_constant(1):
         c = 0 if site.is_constant(0) else 1
         x = affine(site, site.value(1 - c), 1.0, -np.asarray(site.constant(c), np.float64))
@@ -77,10 +87,29 @@ def cast(site: Site) -> Value:
     """To truths; any other that is left cuts decimals off."""
     if site.attrs["DstT"].is_bool:
         return _nonzero(site, site.value())
+    if site.attrs["DstT"].is_floating:
+        raise site.refusal(
+            f"rounds to {site.attrs['DstT'].name}, which no layer of stock Caffe does; convert the "
+            "model as it was before it was quantised, or cut the net before it with --outputs"
+        )
     raise site.refusal(
         f"makes whole numbers ({site.attrs['DstT'].name}) of others, and no layer of stock Caffe "
         "rounds; cut the net before it with --outputs"
     )
+
+
+def _comparable(graph: Graph, a: Tensor, b: Tensor) -> bool:
+    """Whether they are whole, fed, or chosen out of the same numbers, or a ReLU's and 0."""
+    if not any("float" in t.node.dtypes[t.index] for t in (a, b)):
+        return True
+    roots = []
+    for tensor in (a, b):
+        while tensor.op in _CHOICES:
+            tensor = tensor.node.inputs[0]
+        roots.append(tensor)
+    zeros = [t for t in roots if t.op == "Relu" or graph.number(t) == 0]
+    given = [t for t in roots if t.op == "Placeholder" or graph.is_constant(t)]
+    return roots[0] == roots[1] or len(zeros) == 2 or len(given) == 2
 
 
 def _not(site: Site, x: Value) -> Value:

@@ -47,7 +47,7 @@ def transposed(site: Site) -> Value:
     if late:
         bias = weights.pop("bias")
     given = replace(found, pads=tuple((p, p) for p in pads))
-    fields = {"stride": 1, **given.fields(more)}
+    fields = {"stride": 1 if len(wanted) < 3 else [1] * len(wanted), **given.fields(more)}
     if "stride_h" in fields:
         del fields["stride"]
     top = site.layer(

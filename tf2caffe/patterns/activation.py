@@ -288,3 +288,13 @@ def softmax(node: Node, graph: Graph) -> bool:
         node.attrs = {"over": [int(a) for a in graph.constant(peak.node.inputs[1]).reshape(-1)]}
         return True
     return False
+
+
+@pattern("Tanh")
+def tanh_softplus(node: Node, graph: Graph) -> bool:
+    """tanh(softplus(x)), the factor of Mish."""
+    inner = node.inputs[0]
+    if inner.op != "Softplus":
+        return False
+    node.op, node.inputs = "tanhSoftplus", [inner.node.inputs[0]]
+    return True

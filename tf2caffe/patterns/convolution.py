@@ -265,7 +265,7 @@ def _dimension(node: Node, source: Tensor, term: Tensor) -> int | None:
         return rank - 1 if node.channels_last else 1
     shape = (1,) * (rank - len(term.shape)) + term.shape
     varied = [d for d, size in enumerate(shape) if size != 1]
-    if not varied and source.shape[-1] == 1:
+    if not varied and source.shape[-1:] == (1,):
         varied = [rank - 1]
     if len(shape) > rank or len(varied) != 1 or shape[varied[0]] != source.shape[varied[0]]:
         return None
