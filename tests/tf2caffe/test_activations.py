@@ -245,6 +245,10 @@ def test_refusals(tmp_path: Path) -> None:
             lambda x: tf.where(x > 0.2, tf.math.log(x), x),
             r"Log, layer 'choice'\) may be infinite where it is not chosen",
         ),
+        "infinite": (
+            lambda x: tf.where(x > 0.2, x, -np.inf),
+            r"layer 'infinite'\): its input 2 has numbers that are not finite",
+        ),
         "far": (
             lambda x: tf.where(x > 0.2, far_from_log(x), x),
             r"Log, layer 'far'\) may be infinite where it is not chosen",
@@ -267,7 +271,7 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError) as raised:
         written(network(cases, IMAGE), tmp_path)
     lines = str(raised.value).splitlines()
-    assert lines[0].startswith("9 nodes cannot be said")
+    assert lines[0].startswith("10 nodes cannot be said")
     for _, message in functions.values():
         import re
 

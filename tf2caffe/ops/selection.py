@@ -149,6 +149,12 @@ def select(site: Site) -> Value:
             )
     if site.is_constant(0):
         return _by_constant(site)
+    for index in (1, 2):
+        if site.is_constant(index) and not np.all(np.isfinite(site.constant(index))):
+            raise site.refusal(
+                f"its input {index} has numbers that are not finite, and stock Caffe chooses by "
+                "products with 0 and 1; use finite ones"
+            )
     mask = _along_rows(site, site.value(0))
     a, b = site.is_constant(1), site.is_constant(2)
     if a and b:
