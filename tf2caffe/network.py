@@ -10,7 +10,7 @@ from tf2caffe import dialect, folding, patterns, preprocess
 from tf2caffe.dialect import Dialect
 from tf2caffe.graph import Graph, Node, Tensor, quantised
 from tf2caffe.net import ahead, axes
-from tf2caffe.net.families import family
+from tf2caffe.net.families import family, message
 from tf2caffe.net.merging import readers
 from tf2caffe.net.overhang import overhangs
 from tf2caffe.net.site import Builder, Site
@@ -136,8 +136,8 @@ def _portability(written: Dialect, layers: Sequence[NewLayer]) -> list[str]:
             faults.setdefault(fault, []).append(layer.name)
     if not faults:
         return []
-    told = "; ".join(f"{fault}: {some(names)}" for fault, names in faults.items())
-    return [f"not every reader of Caffe's files takes these layers right ({told})"]
+    listed = "; ".join(f"{fault}: {some(names)}" for fault, names in faults.items())
+    return [f"not every reader of Caffe's files takes these layers right ({listed})"]
 
 
 def _check_names(written: Dialect, layers: Sequence[NewLayer]) -> None:
@@ -177,24 +177,15 @@ def _say(builder: Builder, node: Node) -> None:
 
 def _add_input(builder: Builder, title: str, tensor: Tensor) -> None:
     tensor.node.origin = title
-    site = Site(builder, tensor.node)
     layout = _input_layout(builder, tensor)
     shape = axes.fixed(layout.shape)
-    message = _message("Input")
-    message.input_param.shape.add().dim.extend(shape)
+    said = message("Input")
+    said.input_param.shape.add().dim.extend(shape)
     blob = Blob(shape)
-    layer = NewLayer("Input", message, [], [blob], [], site.node.origin)
+    layer = NewLayer("Input", said, [], [blob], [], title)
     blob.maker = layer
     builder.layers.append(layer)
     builder.values[tensor] = Value(blob, layout)
-
-
-def _message(kind: str) -> Any:
-    from tfcaffe.files import schema
-
-    message = schema.load().message("LayerParameter")()
-    message.type = kind
-    return message
 
 
 def _input_layout(builder: Builder, tensor: Tensor) -> Layout:
@@ -238,13 +229,9 @@ def _twin(builder: Builder, layers: Sequence[NewLayer], raw: str) -> Twin:
         found = twin(node, output, tensor)
         if found is not None:
             blobs.setdefault((found.layer, found.blob, found.index), found)
+    known = {t: mark for mark, t in reversed(marks.items())} if graph.marks else {}
     outputs = [
-        twin(title, 0, tensor)
-        if not graph.marks
-        else next(
-            (twin(n, o, t) for (n, o), t in marks.items() if t == tensor), twin(title, 0, tensor)
-        )
-        for title, tensor in graph.outputs.items()
+        twin(*known.get(tensor, (title, 0)), tensor) for title, tensor in graph.outputs.items()
     ]
     ordered = sorted(blobs.values(), key=lambda b: b.index)
     return Twin(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from tfcaffe.files import schema
 from tfcaffe.layers import registry
 from tfcaffe.layers.base import Family, Layer, Shape, fields
 
@@ -19,6 +21,13 @@ class Permute(Family):
 
 
 _FORKS: dict[str, Family] = {"Permute": Permute()}
+
+
+def message(kind: str) -> Any:
+    """An empty LayerParameter of a layer type."""
+    made = schema.load().message("LayerParameter")()
+    made.type = kind
+    return made
 
 
 def family(kind: str) -> Family:

@@ -11,12 +11,10 @@ import numpy as np
 
 from tf2caffe.dialect import Dialect, faults_of
 from tf2caffe.graph import Array, Graph, Node, Tensor
-from tf2caffe.net import axes
-from tf2caffe.net.families import family as family_of
+from tf2caffe.net import axes, families
 from tf2caffe.net.moving import moved
 from tf2caffe.net.value import Blob, NewLayer, Numbers, Value
 from tfcaffe.errors import NetError, UnsupportedError
-from tfcaffe.files import schema
 from tfcaffe.files import weights as files
 from tfcaffe.layers.base import Param
 from tfcaffe.layout import Layout
@@ -136,9 +134,8 @@ class Site:
         Raises:
             UnsupportedError: the dialect has no such type, or Caffe refuses the layer.
         """
-        family = family_of(kind)
-        message = schema.load().message("LayerParameter")()
-        message.type = kind
+        family = families.family(kind)
+        message = families.message(kind)
         message.name = self.node.origin or self.node.name
         own = getattr(message, family.field) if family.field else None
         _set(message if own is None else own, options)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from tf2caffe.dialect import Dialect
-from tf2caffe.net.families import family
+from tf2caffe.net.families import family, message
 from tf2caffe.net.merging import merged, readers
 from tf2caffe.net.naming import caffe_layer
 from tf2caffe.net.value import Blob, NewLayer
@@ -53,9 +53,9 @@ def _silenced(
                 f"{dialect.name} has no Silence for it; choose another --dialect, or cut by a slice"
             )
         if unread:
-            message = type(layer.message)()
-            message.type = "Silence"
-            found.append(NewLayer("Silence", message, unread, [], [], layer.origin, "unused"))
+            found.append(
+                NewLayer("Silence", message("Silence"), unread, [], [], layer.origin, "unused")
+            )
     return found
 
 
