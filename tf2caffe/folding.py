@@ -12,6 +12,7 @@ from math import prod
 import numpy as np
 
 from tf2caffe.graph import Array, Graph, Node, Tensor
+from tf2caffe.net.axes import ranked
 from tf2caffe.patterns.affine import chained
 from tf2caffe.patterns.convolution import BACKWARD, FORWARD, channel_axis
 from tf2caffe.patterns.normalisation import FUSED
@@ -194,7 +195,7 @@ def _affine(node: Node) -> _Channels | None:
     if x.shape != node.shapes[0] or rank < 2:
         return None
     factor, term = chained(node)
-    shapes = [(1,) * (rank - a.ndim) + a.shape for a in (factor, term)]
+    shapes = [ranked(a.shape, rank) for a in (factor, term)]
     varied = {d for shape in shapes for d, size in enumerate(shape) if size != 1}
     if len(varied) > 1:
         return None

@@ -194,6 +194,10 @@ class Graph:
             return None
         return float(array.flat[0]) if np.all(array == array.flat[0]) else None
 
+    def dimensions(self, tensor: Tensor, rank: int) -> list[int]:
+        """Those that a constant names, which may count from the end; in order."""
+        return sorted({int(d) % rank for d in self.constant(tensor).reshape(-1)})
+
     def reached(self) -> Iterator[Node]:
         """The nodes that outputs need and that depend on inputs, each after what it reads."""
         done: set[Node] = set()

@@ -19,6 +19,11 @@ def fixed(shape: Sequence[int | None]) -> Shape:
     return tuple(int(size or 0) for size in shape)
 
 
+def ranked(shape: Shape, rank: int) -> Shape:
+    """A shape as it is broadcast: with sizes of 1 in front."""
+    return (1,) * (rank - len(shape)) + shape
+
+
 def transposed(have: Layout, order: Sequence[int]) -> Layout:
     """The layout after `tf.transpose`; the blob stays."""
     return Layout(have.axes, tuple(have.dims[i] for i in order))

@@ -55,8 +55,7 @@ def _plain(shape: tuple[int, ...], like: Value) -> Layout:
 
 def _with_rank(value: Value, rank: int) -> Value:
     """The value with dimensions of size 1 in front."""
-    shape = (1,) * (rank - len(value.tf_shape)) + value.tf_shape
-    layout = axes.reshaped(value.layout, shape)
+    layout = axes.reshaped(value.layout, axes.ranked(value.tf_shape, rank))
     assert layout is not None
     return Value(value.blob, layout)
 

@@ -7,6 +7,7 @@ from math import prod
 import numpy as np
 
 from tf2caffe.graph import Array, Tensor
+from tf2caffe.net import axes
 from tf2caffe.net.broadcast import spread
 from tf2caffe.net.factors import axes_of, of_dimensions, shrunk
 from tf2caffe.net.linear import folds_scale
@@ -51,7 +52,7 @@ def affine(
             return x
         return site.power(x, scale=scale, shift=shift, hint=hint)
     rank = len(x.tf_shape)
-    factor, term = (a.reshape((1,) * (rank - a.ndim) + a.shape) for a in (factor, term))
+    factor, term = (a.reshape(axes.ranked(a.shape, rank)) for a in (factor, term))
     varied = [d for d in range(rank) if factor.shape[d] != 1 or term.shape[d] != 1]
     touched = axes_of(x.layout, of_dimensions(x.layout, varied)) or [0]
     first, end = touched[0], touched[-1] + 1

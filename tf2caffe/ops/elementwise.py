@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tf2caffe.net import axes
 from tf2caffe.net.site import Site
 from tf2caffe.net.value import Value
 from tf2caffe.ops import no_op, op
@@ -47,8 +48,7 @@ def prelu(site: Site) -> Value:
     """
     x = site.value()
     rank = len(x.tf_shape)
-    shape = site.node.inputs[1].shape
-    shape = (1,) * (rank - len(shape)) + shape
+    shape = axes.ranked(site.node.inputs[1].shape, rank)
     varied = [d for d, size in enumerate(shape) if size != 1]
     if not varied:
         if len(x.shape) > 4 or not site.dialect.allows("PReLU", channel_shared=True):

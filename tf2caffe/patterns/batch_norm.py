@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from tf2caffe.graph import Graph, Node, Tensor
+from tf2caffe.net.axes import ranked
 from tf2caffe.patterns import pattern
 
 
@@ -156,12 +155,12 @@ def _axis(x: Tensor, numbers: list[Tensor]) -> int | None:
     rank = len(x.shape)
     varied = set()
     for tensor in numbers:
-        shape = (1,) * (rank - len(tensor.shape)) + tensor.shape
+        shape = ranked(tensor.shape, rank)
         varied |= {d for d in range(rank) if shape[d] != 1}
     if not varied:
         return rank - 1 if x.shape[-1] == 1 else None
     axis = varied.pop()
-    sized = all(((1,) * (rank - len(t.shape)) + t.shape)[axis] == x.shape[axis] for t in numbers)
+    sized = all(ranked(t.shape, rank)[axis] == x.shape[axis] for t in numbers)
     return axis if not varied and axis > 0 and sized else None
 
 
@@ -172,7 +171,7 @@ def _by_own_moments(node: Node, graph: Graph, form: Form) -> bool:
     if over is None or variance.op != "Mean":
         return False
     square, axes = variance.node.inputs
-    if _dimensions(form.x, graph.constant(axes)) != over or not _keeps(variance.node):
+    if graph.dimensions(axes, len(form.x.shape)) != over or not _keeps(variance.node):
         return False
     if not _is_square_of_difference(square, form.x, mean, graph):
         return False
@@ -201,15 +200,11 @@ def _with_all_dimensions(moment: Tensor, x: Tensor) -> Tensor:
 def _mean_over(mean: Tensor, x: Tensor, graph: Graph) -> list[int] | None:
     if mean.op != "Mean" or mean.node.inputs[0] != x or not _keeps(mean.node):
         return None
-    return _dimensions(x, graph.constant(mean.node.inputs[1]))
+    return graph.dimensions(mean.node.inputs[1], len(x.shape))
 
 
 def _keeps(mean: Node) -> bool:
     return bool(mean.attrs.get("keep_dims"))
-
-
-def _dimensions(x: Tensor, axes: np.ndarray) -> list[int]:
-    return sorted({int(a) % len(x.shape) for a in np.atleast_1d(axes)})
 
 
 def _is_square_of_difference(square: Tensor, x: Tensor, mean: Tensor, graph: Graph) -> bool:

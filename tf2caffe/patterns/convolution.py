@@ -11,6 +11,7 @@ import numpy as np
 
 from tf2caffe.graph import Graph, Node, Tensor
 from tf2caffe.net import windows
+from tf2caffe.net.axes import ranked
 from tf2caffe.net.cropping import is_cut_to_input
 from tf2caffe.net.naming import caffe_layer
 from tf2caffe.net.slices import cuts
@@ -263,7 +264,7 @@ def _dimension(node: Node, source: Tensor, term: Tensor) -> int | None:
     rank = len(source.shape)
     if node.op == "BiasAdd":
         return rank - 1 if node.channels_last else 1
-    shape = (1,) * (rank - len(term.shape)) + term.shape
+    shape = ranked(term.shape, rank)
     varied = [d for d, size in enumerate(shape) if size != 1]
     if not varied and source.shape[-1:] == (1,):
         varied = [rank - 1]

@@ -58,5 +58,6 @@ def _reversed(tensor: Tensor, graph: Graph) -> Tensor | None:
     """What is turned round along the last dimension."""
     if tensor.op != "ReverseV2" or not graph.is_constant(tensor.node.inputs[1]):
         return None
-    axes = [int(a) % len(tensor.shape) for a in graph.constant(tensor.node.inputs[1]).reshape(-1)]
-    return tensor.node.inputs[0] if axes == [len(tensor.shape) - 1] else None
+    last = len(tensor.shape) - 1
+    turned = graph.dimensions(tensor.node.inputs[1], last + 1)
+    return tensor.node.inputs[0] if turned == [last] else None

@@ -58,5 +58,4 @@ def _over(mean: Tensor, graph: Graph) -> list[int]:
         return []
     if not graph.is_constant(mean.node.inputs[1]):
         return []
-    rank = len(mean.shape)
-    return sorted(int(a) % rank for a in graph.constant(mean.node.inputs[1]).reshape(-1))
+    return graph.dimensions(mean.node.inputs[1], len(mean.shape))
