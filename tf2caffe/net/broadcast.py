@@ -8,7 +8,7 @@ import numpy as np
 
 from tf2caffe.net import axes, windows
 from tf2caffe.net.factors import apart, axes_of, of_dimensions, run_of, shrunk
-from tf2caffe.net.linear import inner_product, pointwise
+from tf2caffe.net.linear import depthwise, inner_product, pointwise
 from tf2caffe.net.site import Site
 from tf2caffe.net.value import Value
 from tfcaffe.layout import Layout
@@ -142,15 +142,5 @@ def _over_run(site: Site, y: Value, run: range, shape: tuple[int, ...]) -> Value
         outer = [y.shape[0], prod(y.shape[1 : run.start])] if run.start else [1, 1]
         y = site.reshape(y, [*outer, 1, prod(y.shape[run.stop :])])
         kernel = [length, 1]
-    channels = y.shape[1]
-    top = site.layer(
-        "Deconvolution",
-        Value(y.blob, Layout.channels_last(y.shape)),
-        caffe={"weights": np.ones((channels, 1, *kernel), np.float32)},
-        hint="spread",
-        num_output=channels,
-        bias_term=False,
-        group=channels,
-        **windows.fields(kernel=kernel, stride=kernel),
-    )
-    return top.raw
+    ones, fields = np.ones(kernel, np.float32), windows.fields(kernel=kernel, stride=kernel)
+    return depthwise(site, y, ones, "spread", "Deconvolution", **fields).raw

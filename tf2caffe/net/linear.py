@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from tf2caffe.net import windows
 from tf2caffe.net.site import Site
-from tf2caffe.net.value import Value
+from tf2caffe.net.value import Blob, Numbers, Value
 from tfcaffe.layout import Layout
 
 _PIECES = 16  # slices that are joined again; more are more work than a product
@@ -78,6 +79,37 @@ def pointwise(site: Site, x: Value, matrix: np.ndarray, hint: str) -> Value:
         bias_term=False,
     )
     return top.raw
+
+
+def depthwise(
+    site: Site,
+    x: Value,
+    kernel: np.ndarray,
+    hint: str,
+    kind: str = "Convolution",
+    bias: Numbers | None = None,
+    **fields: Any,
+) -> Blob:
+    """One kernel (of spatial axes alone) over each channel of a blob N, C, …
+
+    Args:
+        kind: Convolution or Deconvolution.
+        bias: a number for each channel, added then.
+    """
+    channels = x.shape[1]
+    numbers: dict[str, Numbers] = {"weights": np.broadcast_to(kernel, (channels, 1, *kernel.shape))}
+    if bias is not None:
+        numbers["bias"] = bias
+    return site.layer(
+        kind,
+        x.blob.raw,
+        caffe=numbers,
+        hint=hint,
+        num_output=channels,
+        bias_term=bias is not None,
+        group=channels,
+        **fields,
+    )
 
 
 def chosen(site: Site, x: Value, axis: int, index: np.ndarray, hint: str) -> Value:

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from tf2caffe.net import windows
-from tf2caffe.net.linear import applied, chosen, resized, scaled_map, spread
+from tf2caffe.net.linear import applied, chosen, depthwise, resized, scaled_map, spread
 from tf2caffe.net.site import Site
 from tf2caffe.net.value import Numbers, Value
 from tf2caffe.ops import op
-from tfcaffe.layout import Layout
 
 _LARGEST = 16  # a kernel that works on both axes at once; larger ones are two
 
@@ -119,20 +118,7 @@ def one_hot(
     """A depthwise convolution whose kernel is a single one `at` a place: it moves numbers only."""
     ones = np.zeros(kernel, np.float32)
     ones[tuple(at)] = 1
-    channels = x.shape[1]
-    numbers: dict[str, Numbers] = {"weights": np.broadcast_to(ones, (channels, 1, *kernel))}
-    if bias is not None:
-        numbers["bias"] = bias
-    top = site.layer(
-        "Convolution",
-        Value(x.blob, Layout.channels_last(x.shape)),
-        caffe=numbers,
-        hint=hint,
-        num_output=channels,
-        bias_term=bias is not None,
-        group=channels,
-        **options,
-    )
+    top = depthwise(site, x, ones, hint, bias=bias, **options)
     return Value(top, resized(x, top.shape))
 
 

@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 
 from tf2caffe.net import windows
-from tf2caffe.net.linear import scaled_map
+from tf2caffe.net.linear import depthwise, scaled_map
 from tf2caffe.net.overhang import overhang
 from tf2caffe.net.site import Site
 from tf2caffe.net.value import Value
@@ -188,18 +188,7 @@ def _weighted(site: Site, x: Value, found: Windows) -> Value:
     """The mean of each window, zeros around the image, as a depthwise convolution."""
     x, found, more = even(site, x, found, across=1)
     kernel = zero_rows(np.full(found.kernel, 1 / prod(found.kernel), np.float32), more, behind=0)
-    channels = x.shape[1]
-    top = site.layer(
-        "Convolution",
-        x,
-        caffe={"weights": np.broadcast_to(kernel, (channels, 1, *kernel.shape))},
-        hint="pool",
-        num_output=channels,
-        bias_term=False,
-        group=channels,
-        **found.fields(more),
-    )
-    return site.image_of(top)
+    return site.image_of(depthwise(site, x, kernel, "pool", **found.fields(more)))
 
 
 def _unsayable(site: Site, found: Windows) -> UnsupportedError:

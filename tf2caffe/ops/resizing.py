@@ -13,7 +13,7 @@ import numpy as np
 
 from tf2caffe.graph import Tensor
 from tf2caffe.net import windows
-from tf2caffe.net.linear import applied, resized, scaled_map, spread
+from tf2caffe.net.linear import applied, depthwise, resized, scaled_map, spread
 from tf2caffe.net.site import Site
 from tf2caffe.net.value import Value
 from tf2caffe.ops import op
@@ -135,20 +135,10 @@ def band(matrix: np.ndarray, axis: int) -> Band | None:
 
 def _windows(site: Site, x: Value, bands: Sequence[Band], kind: str) -> Value:
     kernel = reduce(np.multiply.outer, [b.weights for b in bands]).astype(np.float32)
-    channels = x.shape[1]
     strides = [b.stride for b in bands]
     stride = windows.fields(stride=strides) or {"stride": 1}  # said even so, for some readers
-    top = site.layer(
-        kind,
-        x.blob.raw,
-        caffe={"weights": np.broadcast_to(kernel, (channels, 1, *kernel.shape))},
-        hint="resize",
-        num_output=channels,
-        bias_term=False,
-        group=channels,
-        **windows.fields(kernel=kernel.shape, pad=[b.pad for b in bands]),
-        **stride,
-    )
+    fields = windows.fields(kernel=kernel.shape, pad=[b.pad for b in bands])
+    top = depthwise(site, x, kernel, "resize", kind, **fields, **stride)
     y = Value(top, resized(x, top.shape))
     factors = reduce(np.multiply.outer, [b.factors for b in bands]).astype(np.float32)
     return y if np.all(factors == 1) else scaled_map(site, y, factors, hint="border")
