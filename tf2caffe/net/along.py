@@ -58,7 +58,7 @@ def operand(site: Site, index: int) -> Value:
 def parameter(site: Site, shape: Sequence[int], numbers: Numbers, hint: str = "constant") -> Value:
     """Fixed numbers as a blob: a Parameter layer, whose weights are its top."""
     top = site.layer("Parameter", caffe={"weights": numbers}, hint=hint, shape={"dim": list(shape)})
-    return Value(top, Layout.caffe(tuple(shape)))
+    return top.raw
 
 
 def _layout(value: Value, dimension: int) -> Layout:

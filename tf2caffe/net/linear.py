@@ -136,16 +136,7 @@ def _joined(
     hint: str,
 ) -> Value:
     """Slices that take part of the axis each, put together anew."""
-    plain = x.blob.raw
-    blobs = site.layers(
-        "Slice",
-        plain,
-        hint=f"{hint}_slice",
-        tops=len(points) - 1,
-        axis=axis,
-        slice_point=list(points[1:-1]),
-    )
-    parts = [blob.raw for blob in blobs]
+    parts = site.slices(x, axis, points[1:-1], f"{hint}_slice")
     order = [i for a, b in runs for i, p in enumerate(points[:-1]) if a <= p < b]
     top = site.layer("Concat", *[parts[i] for i in order], hint=hint, axis=axis)
     return Value(top, resized(x, top.shape))

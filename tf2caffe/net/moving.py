@@ -149,14 +149,5 @@ def _by_slices(site: Site, value: Value, p: int, a: int, b: int, s: int) -> Valu
     """Slices along one axis, joined along the one that comes to lie outside of it or inside."""
     value = site.reshape(value, (p, a, b, s))
     axis, joined = (2, 1) if b <= a else (1, 3)
-    count = min(a, b)
-    pieces = site.layers(
-        "Slice",
-        value,
-        hint="slice",
-        tops=count,
-        axis=axis,
-        slice_point=list(range(1, count)),
-    )
-    joints = [piece.raw for piece in pieces]
-    return site.layer("Concat", *joints, hint="permute", axis=joined).raw
+    pieces = site.slices(value, axis, range(1, min(a, b)))
+    return site.layer("Concat", *pieces, hint="permute", axis=joined).raw

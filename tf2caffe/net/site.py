@@ -169,6 +169,20 @@ class Site:
         self.builder.layers.append(new)
         return made
 
+    def slices(
+        self, value: Value, axis: int, points: Sequence[int], hint: str = "slice"
+    ) -> list[Value]:
+        """The blob cut at these points of an axis: parts for their own sake."""
+        tops = self.layers(
+            "Slice",
+            value.blob.raw,
+            hint=hint,
+            tops=len(points) + 1,
+            axis=axis,
+            slice_point=list(points),
+        )
+        return [top.raw for top in tops]
+
     def like(self, blob: Blob, value: Value) -> Value:
         """A blob that lies as another does."""
         return Value(blob, value.layout)

@@ -133,18 +133,15 @@ def _parts(site: Site, x: Value, dimension: int, sizes: Sequence[int]) -> list[V
         raise site.refusal(f"one of its parts {list(sizes)} is empty, which no blob can be")
     x, axis = alone(site, x, dimension)
     points = [sum(sizes[:i]) for i in range(1, len(sizes))]
-    plain = x.blob.raw
     if axis and not (_all_read(site) or site.dialect.allows("Slice", ends=True)):
         total = x.shape[axis]
         cuts = [Cut(total, a, b) for a, b in pairwise([0, *points, total])]
-        blobs = [taken(site, plain, {axis: cut}).blob for cut in cuts]
+        parts = [taken(site, x.blob.raw, {axis: cut}) for cut in cuts]
     else:
-        blobs = site.layers(
-            "Slice", plain, hint="slice", tops=len(sizes), axis=axis, slice_point=points
-        )
+        parts = site.slices(x, axis, points)
     return [
-        Value(blob, changed(x, axis, dimension, size))
-        for blob, size in zip(blobs, sizes, strict=True)
+        Value(part.blob, changed(x, axis, dimension, size))
+        for part, size in zip(parts, sizes, strict=True)
     ]
 
 

@@ -108,7 +108,7 @@ def normalised(
     numbers = {"gamma": read(gamma, 1)} | ({} if beta is None else {"beta": read(beta, 0)})
     scale = site.layer(
         "Scale",
-        Value(top, Layout.caffe(x.shape)),
+        top.raw,
         caffe=numbers,
         hint="scale",
         bias_term="beta" in numbers,

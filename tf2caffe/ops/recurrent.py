@@ -116,7 +116,7 @@ def simple_rnn(site: Site) -> list[Value]:
         num_output=units,
         expose_hidden=True,
     )
-    return [_unstacked(Value(blobs[1], Layout.caffe(blobs[1].shape)))]
+    return [_unstacked(blobs[1].raw)]
 
 
 @no_layer("GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
@@ -236,15 +236,7 @@ def _backwards(site: Site, x: Value) -> Value:
 
 def _last(site: Site, x: Value) -> Value:
     """The last step."""
-    steps, *rest = x.shape
-    blob = x.blob
+    steps = x.shape[0]
     if steps > 1:
-        _, blob = site.layers(
-            "Slice",
-            x.blob.raw,
-            hint="last",
-            tops=2,
-            axis=0,
-            slice_point=[steps - 1],
-        )
-    return _unstacked(Value(blob, Layout.caffe((1, *rest))))
+        x = site.slices(x, 0, [steps - 1], "last")[1]
+    return _unstacked(x.blob.raw)

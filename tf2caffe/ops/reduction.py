@@ -140,13 +140,10 @@ def _multiplied(site: Site, y: Value) -> Value:
     while (length := y.shape[2]) > 1:
         half = length // 2
         points = [half, 2 * half] if length % 2 else [half]
-        parts = site.layers(
-            "Slice", y, hint="half", tops=len(points) + 1, axis=2, slice_point=points
-        )
-        values = [part.raw for part in parts]
-        y = site.product(values[0], values[1])
-        if length % 2:
-            y = _joined(site, y, values[2]) if half > 1 else site.product(y, values[2])
+        first, second, *odd = site.slices(y, 2, points, "half")
+        y = site.product(first, second)
+        for last in odd:
+            y = _joined(site, y, last) if half > 1 else site.product(y, last)
     return y
 
 

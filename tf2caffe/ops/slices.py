@@ -105,12 +105,5 @@ def _sliced(site: Site, x: Value, axis: int, cut: Cut) -> Value | None:
                 blob = layer.tops[number]
                 break
     else:
-        blob = site.layers(
-            "Slice",
-            x.blob.raw,
-            hint="slice",
-            tops=len(ordered),
-            axis=axis,
-            slice_point=ends[1:-1],
-        )[number]
+        blob = site.slices(x, axis, ends[1:-1])[number].blob
     return Value(blob, Layout(tuple((s,) for s in blob.shape), x.layout.dims))

@@ -36,7 +36,7 @@ def softmax(site: Site) -> Value:
     if sum(shape[a] != 1 for a in run) == 1:
         axis = next(a for a in run if shape[a] != 1)
         return site.like(site.layer("Softmax", x, hint="softmax", axis=axis), x)
-    y = site.reshape(Value(x.blob, Layout.caffe(shape)), _merged(shape, run))
+    y = site.reshape(x, _merged(shape, run))
     y = Value(site.layer("Softmax", y, hint="softmax", axis=axis), y.layout)
     return Value(site.reshape(y, shape).blob, x.layout)
 
