@@ -128,6 +128,66 @@ def test_weights_alone(tmp_path: Path) -> None:
         written(path, tmp_path)
 
 
+def rewritten(path: Path, **attributes: str) -> Path:
+    """A `.h5` as another Keras would have written it."""
+    import h5py
+
+    with h5py.File(path, "r+") as file:
+        file.attrs.update(attributes)
+    return path
+
+
+def test_a_file_of_theano(tmp_path: Path) -> None:
+    """Keras 3 does not turn its kernels back; a net without convolutions has none."""
+    import keras
+
+    model = sequential(keras)
+    model.save(path := tmp_path / "model.h5")
+    with pytest.raises(ConversionError, match="was written under Theano"):
+        written(rewritten(path, backend="theano", keras_version="2.1.6"), tmp_path)
+    dense = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2, name="fc")])
+    dense.save(path := tmp_path / "dense.h5")
+    assert written(rewritten(path, backend="theano"), tmp_path).types == ["Input", "InnerProduct"]
+
+
+def test_the_hard_sigmoid_of_keras_2(tmp_path: Path, caffe: Caffe) -> None:
+    import keras
+
+    layers = [keras.layers.Input((4,)), keras.layers.Dense(3, "hard_sigmoid", name="fc")]
+    path = tmp_path / "model.h5"
+    for version, slope in (("3.0.0", 1 / 6), ("2.3.1", 0.2)):
+        randomised(keras.Sequential(layers)).save(path)
+        net = written(rewritten(path, keras_version=version), tmp_path)
+        numbers = np.random.default_rng(0).standard_normal((1, 4)).astype(np.float32)
+        values = caffe.run(net.prototxt, net.caffemodel, {net.network.layers[0].name: numbers})
+        before, after = values.layer("fc").arrays[0], values.layers[-1].arrays[0]
+        np.testing.assert_allclose(after, np.clip(slope * before + 0.5, 0, 1), atol=1e-6)
+        assert_equal(compared(path, net, caffe))
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "told"),
+    [
+        ("old.h5", "2.11.0", "does not know the class 'Own'; it was written by Keras 2.11.0; load"),
+        ("new.h5", "3.1.0", "does not know the class 'Own'; register it in a --plugin"),
+        ("new.keras", "", "does not know the class 'Own'; register it in a --plugin"),
+    ],
+)
+def test_classes_that_keras_does_not_know(
+    name: str, version: str, told: str, tmp_path: Path
+) -> None:
+    import keras
+
+    class Own(keras.layers.Layer):  # type: ignore[misc]
+        def call(self, x: Any) -> Any:
+            return x * 2.0
+
+    x = keras.Input((4,))
+    keras.Model(x, Own()(x)).save(path := tmp_path / name)
+    with pytest.raises(ConversionError, match=told):
+        written(rewritten(path, keras_version=version) if version else path, tmp_path)
+
+
 def test_code_in_a_file_runs_only_if_trusted(tmp_path: Path, caffe: Caffe) -> None:
     import keras
 

@@ -21,7 +21,8 @@ from tf2caffe.graph.identities import only_between, skip_identities
 from tf2caffe.ops import keras_layers
 from tf2caffe.options import Options
 from tf2caffe.sources import Source
-from tfcaffe.errors import FileFormatError, UnsupportedError
+from tfcaffe.errors import UnsupportedError
+from tfcaffe.keras_files import load_model
 from tfcaffe.keras_graph import Body, Calls, Step, functional
 
 _SUFFIXES = (".keras", ".h5", ".hdf5")
@@ -47,27 +48,11 @@ def open_source(source: Any, options: Options) -> Source:
     model = source
     if isinstance(source, str | PathLike):
         files = [Path(source)]
-        model = _load(Path(source), options["trust"])
+        model = load_model(Path(source), options["trust"])
     tracer = _Tracer(model, options)
     graph = tracer.graph()
     graph.notes += tracer.notes
     return Source("a Keras model", model.name, graph, model, files)
-
-
-def _load(path: Path, trust: bool) -> Any:
-    import keras
-
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=not trust)
-    except Exception as error:  # Keras raises all kinds on a damaged file
-        if path.suffix != ".keras" and "No model config" in str(error):
-            raise FileFormatError(
-                f"{path}: holds weights without their model; build the model, load them, and save "
-                "it as .keras; or fill a prototxt with --prototxt and --mapping"
-            ) from error
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        hint = "" if trust or "unsafe" not in reason.lower() else "; --trust lets its code run"
-        raise FileFormatError(f"{path}: Keras cannot load it: {reason}{hint}") from error
 
 
 _Shapes = list[tuple[int | None, ...] | None]

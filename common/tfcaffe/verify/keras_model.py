@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tfcaffe.errors import FileFormatError, UsageError
+from tfcaffe.errors import UsageError
+from tfcaffe.keras_files import load_model
 from tfcaffe.keras_graph import Body, Calls, functional
 from tfcaffe.verify.compare import Array
 from tfcaffe.verify.model import Instead, ModelError, Place, Visit, first_line
@@ -22,13 +23,7 @@ def load(path: Path) -> KerasModel:
     Raises:
         FileFormatError: Keras does not load it; in its own words.
     """
-    import keras
-
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # Keras raises all kinds on a damaged file
-        raise FileFormatError(f"{path}: Keras cannot load it: {first_line(error)}") from error
-    return KerasModel(model, str(path))
+    return KerasModel(load_model(path), str(path))
 
 
 class KerasModel:
