@@ -114,11 +114,13 @@ def test_keras_layers_called_in_training_mode(tmp_path: Path, caffe: Caffe) -> N
     import keras
 
     x = keras.Input((7, 6, 4), name="x")
-    y = keras.layers.BatchNormalization(name="bn")(x, training=True)
+    y = keras.layers.RandomFlip()(x)  # whose default is True
+    y = keras.layers.BatchNormalization(name="bn")(y, training=True)
     model = randomised(keras.Model(x, y))
     net = written(model, tmp_path)
     assert net.types == ["Input", "BatchNorm", "Scale"]
-    assert any("layer 'bn': was called with training=True" in note for note in net.network.notes)
+    said = [note for note in net.network.notes if "was called with training=True" in note]
+    assert len(said) == 1 and said[0].startswith("layer 'bn': ")
     images = RNG.standard_normal((1, 7, 6, 4)).astype(np.float32)
     expected = model.predict(images, verbose=0).transpose(0, 3, 1, 2)
     fed = {"x": images.transpose(0, 3, 1, 2)}

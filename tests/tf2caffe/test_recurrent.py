@@ -97,6 +97,17 @@ def test_embedding(tmp_path: Path, caffe: Caffe) -> None:
     assert net.types[:2] == ["Input", "Embed"]
 
 
+def test_categories(tmp_path: Path, caffe: Caffe) -> None:
+    """Whole numbers stay whole, whatever they are cast to."""
+    import keras
+
+    x = keras.Input((1,), batch_size=5, dtype="int32", name="x")
+    y = keras.layers.CategoryEncoding(6, output_mode="one_hot", name="code")(x)
+    kinds = np.asarray([[0], [5], [2], [-1], [6]], np.float32)  # two of which are none
+    model = keras.Model(x, keras.layers.Dense(3, name="fc")(y))
+    check(model, tmp_path, caffe, {"x": kinds})
+
+
 def test_embedding_and_convolution(tmp_path: Path, caffe: Caffe) -> None:
     import keras
 

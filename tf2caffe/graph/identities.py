@@ -80,7 +80,14 @@ def _passes_on(graph: Graph, tensor: Tensor) -> bool:
     """Whether what a node gives is what it reads, in Caffe, where all numbers are float32."""
     if tensor.op == "Cast":
         old, new = (tensor.node.attrs[name] for name in ("SrcT", "DstT"))
-        whole = not old.is_floating and new.name in ("int32", "int64")
+        whole = new.name in ("int32", "int64") and (not old.is_floating or _is_whole(tensor))
         kept = new.is_floating and new.size > 1  # float8 is meant to round
         return (kept or whole) and not graph.is_constant(tensor)
     return tensor.op in _PASSES_ON and tensor.node not in graph.values
+
+
+def _is_whole(tensor: Tensor) -> bool:
+    """Whether casts made it of whole numbers."""
+    while tensor.op in ("Cast", "Reshape", "Squeeze", "ExpandDims", *_PASSES_ON):
+        tensor = tensor.node.inputs[tensor.index]
+    return "int" in tensor.dtype

@@ -130,8 +130,6 @@ def _over_run(site: Site, y: Value, run: range, shape: tuple[int, ...]) -> Value
     """
     length = prod(shape[axis] for axis in run)
     if run.start == 1 and len(shape) > 2 and shape[1] == length:
-        if len(shape) > 4 or not site.dialect.allows("Convolution", axes=len(shape)):
-            y = site.reshape(y, [*y.shape[:2], prod(y.shape[2:]), 1])
         return pointwise(site, y, np.ones((length, 1), np.float32), "spread")
     to_end = run.start > 0 and run.stop == len(shape)
     if to_end and len(shape) != 4 and site.dialect.allows("InnerProduct", axis=run.start):

@@ -69,6 +69,10 @@ def inner_product(site: Site, x: Value, matrix: np.ndarray, axis: int, hint: str
 
 def pointwise(site: Site, x: Value, matrix: np.ndarray, hint: str) -> Value:
     """A matrix (outputs x inputs) times the numbers along axis 1: a Convolution of size 1."""
+    batch, channels, *rest = x.shape
+    if not site.dialect.allows("Convolution", axes=len(x.shape)):
+        flat = site.reshape(x, [batch, channels, prod(rest), 1])
+        return site.reshape(pointwise(site, flat, matrix, hint), [batch, len(matrix), *rest])
     top = site.layer(
         "Convolution",
         x,

@@ -104,8 +104,6 @@ def _over_run(site: Site, y: Value, run: range, kind: str) -> Value:
     length = prod(shape[a] for a in run)
     if kind in ("mean", "sum") and run.start > 0:
         if len(shape) > 2 and shape[1] == length and run.start == 1:
-            if len(shape) > 4 or not site.dialect.allows("Convolution", axes=len(shape)):
-                y = site.reshape(y, [*shape[:2], prod(shape[2:]), 1])
             return pointwise(site, y, _row(kind, y.shape[1]), kind)
         if run.stop == len(shape) and site.dialect.allows("InnerProduct", axis=run.start):
             return inner_product(site, y, _row(kind, length), run.start, kind)

@@ -7,6 +7,7 @@ ones) are not called: one node stands for the whole layer.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -187,7 +188,7 @@ class _Tracer:
             )
             return [tf.ensure_shape(r, s.shape) for r, s in zip(results, shapes, strict=True)]
         if _takes_training(operation):
-            if keywords.get("training") is True:
+            if keywords.get("training") is True and not _trains_by_default(operation):
                 self.notes.append(
                     f"layer {operation.name!r}: was called with training=True; it is converted as "
                     "the model's predict() computes it, with training=False"
@@ -251,6 +252,12 @@ def _is_unrolled(operation: Any) -> bool:
 
 def _takes_training(operation: Any) -> bool:
     return bool(getattr(operation, "_call_has_training_arg", False))
+
+
+def _trains_by_default(operation: Any) -> bool:
+    """Keras notes such a default as if it had been said: that of Resizing and RandomFlip."""
+    said = inspect.signature(operation.call).parameters.get("training")
+    return said is not None and said.default is True
 
 
 def _name_of(symbol: Any) -> str:
