@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def desk(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     rng: np.random.Generator,
-) -> Iterator[Desk]:
+) -> Desk:
     monkeypatch.chdir(tmp_path)
     desk = Desk(tmp_path, capsys)
     desk.write("net.prototxt", NET)

@@ -56,7 +56,6 @@ class Dialect:
     """
 
     name: str
-    about: str = ""
     types: frozenset[str] = frozenset()
     forms: Forms = field(default_factory=dict)
     header: str = "input_layer"
@@ -176,7 +175,6 @@ def _read(path: Path, depth: int) -> Dialect:
     return replace(
         base,
         name=_text(root, "name") or path.stem,
-        about=_text(root, "about"),
         types=found,
         forms={**base.forms, **dict(_forms(root))},
         header=header,

@@ -24,8 +24,6 @@ from tfcaffe.layout import Layout
 from tfcaffe.twin import BlobTwin, Twin
 from tfcaffe.variables.base import some
 
-_PASSED = frozenset({"Transpose", "Pad", "PadV2", "Sub", "AddV2", "Mul", "RealDiv", "BiasAdd"})
-
 
 @dataclass(frozen=True)
 class Network:
