@@ -29,11 +29,11 @@ class Ends:
     marks: Mapping[tuple[str, int], str]
 
 
-def from_concrete(function: Any, ends: Ends, origins: Callable[[str, str], str]) -> Graph:
+def from_concrete(function: Any, ends: Ends, origins: Callable[[str], str]) -> Graph:
     """The record of a concrete function.
 
     Args:
-        origins: the Keras layer or scope of a node by its name and op.
+        origins: the Keras layer or scope of a node by its name.
 
     Raises:
         UnsupportedError: shapes that contradict each other; an input that is one of several
@@ -89,7 +89,7 @@ def _recorded(
     operations: Sequence[Any],
     ends: Ends,
     variables: Mapping[str, Any],
-    origins: Callable[[str, str], str],
+    origins: Callable[[str], str],
 ) -> Graph:
     """Without calls, the graph that was traced says all: nothing is built again."""
     readers: dict[str, Read] = {name: held.numpy for name, held in variables.items()}

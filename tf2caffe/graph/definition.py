@@ -24,7 +24,7 @@ def from_definition(
     inputs: Mapping[str, tuple[str, Sequence[int] | None]],
     outputs: Mapping[str, str],
     variables: Mapping[str, Read],
-    origins: Callable[[str, str], str],
+    origins: Callable[[str], str],
 ) -> Graph:
     """The record of a GraphDef without function calls.
 
@@ -33,7 +33,7 @@ def from_definition(
             one that is not known.
         outputs: by the users' name: a tensor (`node:0`).
         variables: numbers of the placeholders that stand for variables, by node.
-        origins: the Keras layer or scope of a node by its name and op.
+        origins: the Keras layer or scope of a node by its name.
 
     Raises:
         UnsupportedError: shapes that contradict each other.

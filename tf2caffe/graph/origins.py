@@ -22,7 +22,7 @@ _LEARNED = frozenset(
 _INNER = "/batchnorm"  # what tf.nn.batch_normalization calls its own scope
 
 
-def scopes(definition: Any) -> Callable[[str, str], str]:
+def scopes(definition: Any) -> Callable[[str], str]:
     """A function that names a node's layer.
 
     A scope with one op that learns, and no such scope in it, is a layer, and called as it is within
@@ -34,7 +34,7 @@ def scopes(definition: Any) -> Callable[[str, str], str]:
     shared = _shared(list(own))
     again = "_1" if own and all(scope.endswith("_1") for scope in own) else ""
 
-    def origin(name: str, _: str) -> str:
+    def origin(name: str) -> str:
         scope = _parent(name)
         if own[scope] == 1 and scope not in outer:  # Keras's export calls all of them a second time
             return scope.removeprefix(shared).removesuffix(again) or name

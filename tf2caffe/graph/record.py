@@ -27,7 +27,7 @@ def record(
     inputs: Mapping[str, str],
     outputs: Mapping[str, str],
     variables: Mapping[str, Read],
-    origins: Callable[[str, str], str],
+    origins: Callable[[str], str],
 ) -> Graph:
     """The nodes between inputs and outputs.
 
@@ -35,7 +35,7 @@ def record(
         operations: TensorFlow's.
         inputs, outputs: tensors (`node:0`) by the names that users know.
         variables: who gives the numbers of the nodes that stand for variables.
-        origins: the Keras layer or scope of a node by its name and op.
+        origins: the Keras layer or scope of a node by its name.
     """
     nodes: dict[str, Node] = {}
     pending = []
@@ -44,7 +44,7 @@ def record(
         dtypes = [out.dtype.base_dtype.name for out in op.outputs]
         kind = _NOW.get(op.type, op.type)
         kind = "RealDiv" if kind == "Div" and "float" in dtypes[0] else kind
-        origin = origins(op.name, op.type)
+        origin = origins(op.name)
         node = Node(op.name, kind, [], _Attributes(op), shapes, dtypes, origin)
         nodes[op.name] = node
         pending.append((node, op))

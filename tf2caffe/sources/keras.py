@@ -223,7 +223,7 @@ class _Tracer:
                 node.op = "KerasLayer"
                 node.attrs = {"layer": layer, "class": type(layer).__name__, "masked": masked}
 
-    def _origin(self, name: str, op: str) -> str:
+    def _origin(self, name: str) -> str:
         return self._scopes.get(name.partition("/")[0], name)
 
 
