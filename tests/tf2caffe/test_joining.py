@@ -238,3 +238,17 @@ def test_caffe_takes_any_batch_later(name: str, tmp_path: Path, caffe: Caffe) ->
         wanted = wanted.transpose(0, 3, 1, 2)
     assert made.shape == wanted.shape
     np.testing.assert_allclose(made, wanted, atol=1e-5)
+
+
+def test_parts_of_one_value_are_cut_out_once(tmp_path: Path, caffe: Caffe) -> None:
+    """As a detector's head does, whose numbers must change places first."""
+    import keras
+
+    k, ops = keras.layers, keras.ops
+    x = keras.Input((4, 6, 5), name="x")
+    y = k.Reshape((4, 6, 3, 9))(k.Conv2D(27, 1, name="head")(x))
+    parts = [ops.sigmoid(y[..., :2]), ops.exp(y[..., 2:4]), ops.sigmoid(y[..., 4:])]
+    net = check(
+        keras.Model(x, ops.reshape(ops.concatenate(parts, -1), (-1, 72, 9))), tmp_path, caffe
+    )
+    assert net.types.count(S) == 2 and "Silence" not in net.types

@@ -175,6 +175,32 @@ def test_blocks(tmp_path: Path, caffe: Caffe) -> None:
     assert set(net.types) == {"Input", "Convolution", "Deconvolution"}
 
 
+# What the channels are split into, in which order they come out, and if that is blocks' way.
+SPLIT = {
+    "tensorflow": ((6, 12, 2, 2, 3), (0, 1, 3, 2, 4, 5), True),
+    "pytorch": ((6, 12, 3, 2, 2), (0, 1, 4, 2, 5, 3), True),
+    "turned": ((6, 12, 2, 2, 3), (0, 1, 4, 2, 3, 5), False),
+    "oblong": ((6, 12, 4, 1, 3), (0, 1, 3, 2, 4, 5), False),
+}
+
+
+@pytest.mark.parametrize("name", SPLIT)
+def test_blocks_as_people_write_them(name: str, tmp_path: Path, caffe: Caffe) -> None:
+    """There and back: one layer each, but for what only looks alike."""
+    import keras
+    from keras import ops
+
+    parts, order, alike = SPLIT[name]
+    back = [order.index(axis) for axis in range(6)]
+    x = keras.Input((6, 12, 12), name="x")
+    moved = ops.transpose(ops.reshape(x, (-1, *parts)), order)
+    rows, columns = (moved.shape[i] * moved.shape[i + 1] for i in (1, 3))
+    wide = ops.relu(ops.reshape(moved, (-1, rows, columns, 3)))
+    again = ops.transpose(ops.reshape(wide, (-1, *moved.shape[1:])), back)
+    net = check(keras.Model(x, ops.reshape(again, (-1, 6, 12, 12))), tmp_path, caffe)
+    assert (net.types == ["Input", "Deconvolution", "ReLU", "Convolution"]) == alike
+
+
 def test_patches(tmp_path: Path, caffe: Caffe) -> None:
     rules = {"strides": [1, 2, 2, 1], "padding": "SAME"}
     cases = {

@@ -28,7 +28,7 @@ def readers(layers: Iterable[NewLayer]) -> dict[Blob, list[NewLayer]]:
 def _merge_same(layers: list[NewLayer], fixed: set[Blob]) -> list[NewLayer]:
     """Of two layers without weights that make the same of the same blobs one is enough.
 
-    But for Reshapes, which cost nothing, they are of one Keras layer: two of those stay two.
+    But for those that compute nothing they are of one Keras layer: two of those stay two.
     """
     kept = []
     first_of: dict[tuple[object, ...], Sequence[Blob]] = {}
@@ -36,7 +36,10 @@ def _merge_same(layers: list[NewLayer], fixed: set[Blob]) -> list[NewLayer]:
     for layer in layers:
         layer.bottoms = [instead.get(blob, blob) for blob in layer.bottoms]
         if layer.bottoms and not layer.blobs:
-            said = layer.message.SerializeToString(deterministic=True)  # with the Keras layer
+            message = layer.message  # with the Keras layer
+            if layer.type in ("Slice", "Concat"):
+                message = getattr(message, f"{layer.type.lower()}_param")
+            said = message.SerializeToString(deterministic=True)
             what = layer.tops[0].shape if layer.type == "Reshape" else said
             same = first_of.setdefault((layer.type, what, *layer.bottoms), layer.tops)
             if same is not layer.tops and not fixed & set(layer.tops):

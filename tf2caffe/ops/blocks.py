@@ -19,18 +19,22 @@ from tf2caffe.ops.convolution import even, zero_rows
 def blocks(site: Site) -> Value:
     """A one-hot Deconvolution or Convolution, kernel and stride the block.
 
-    A deep place holds all channels of the block's first place, then of the next one to the right.
+    A deep place holds all channels of the block's first place, then of the next one to the right;
+    if the pattern found `channels_first`, all places of the first channel, then of the next.
     """
     x = site.image(0)
     size = int(site.attrs["block_size"])
     apart = site.node.op == "DepthToSpace"
     channels = x.shape[1] // size**2 if apart else x.shape[1]
     # deep channel (row, column, channel) x channel x row x column: as both types have it
-    ones = np.eye(size**2 * channels, dtype=np.float32).reshape(-1, size, size, channels)
+    eye = np.eye(size**2 * channels, dtype=np.float32)
+    ones = eye.reshape(-1, size, size, channels).transpose(0, 3, 1, 2)
+    if site.attrs.get("channels_first"):
+        ones = eye.reshape(-1, channels, size, size)
     top = site.layer(
         "Deconvolution" if apart else "Convolution",
         x.blob.raw,
-        caffe={"weights": ones.transpose(0, 3, 1, 2)},
+        caffe={"weights": ones},
         hint="blocks",
         num_output=channels if apart else channels * size**2,
         bias_term=False,
