@@ -70,6 +70,13 @@ def condition2(tf: Any, v1: Any, x: Any) -> Any:
         return v1.cond(tf.logical_not(training), lambda: tf.abs(x), lambda: x * 7.0)
 
 
+def condition3(tf: Any, v1: Any, x: Any) -> Any:
+    """The node behind the branch and the one within it have one name: `cond/Identity`."""
+    training = v1.placeholder(tf.bool, (), "is_training")
+    with control_flow(v1, functions=True):
+        return v1.cond(training, lambda: x * 7.0, lambda: tf.identity(x))
+
+
 def checked(tf: Any, v1: Any, x: Any) -> Any:
     with v1.control_dependencies([v1.assert_positive(tf.reduce_sum(x))]):
         return v1.Print(tf.stop_gradient(x), [x], "x")
@@ -81,6 +88,7 @@ LEFT: dict[str, tuple[Callable[..., Any], list[str]]] = {
     "dropout of a product": (dropout_of_a_product, ["AbsVal"]),  # the factor is the next Power's
     "a cond that is off": (condition, []),
     "a cond of functions": (condition2, ["AbsVal"]),
+    "a cond that passes on": (condition3, []),
     "checks": (checked, []),
 }
 

@@ -21,6 +21,13 @@ CONSTANT = RNG.standard_normal(SHAPE).astype(np.float32)
 KERNEL = RNG.standard_normal((3, 3, 4, 4)).astype(np.float32)
 ROW = RNG.standard_normal(4).astype(np.float32)
 
+
+def weighted(tf: Any, x: Any) -> Any:
+    y = tf.reshape(x, [2, 7, 6, 2, 2])
+    mean, variance = tf.nn.weighted_moments(y, [1, 2, 4], tf.ones_like(y), keepdims=True)
+    return tf.reshape((y - mean) * tf.math.rsqrt(variance + 0.1), SHAPE)
+
+
 CASES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "elu of exp": lambda tf, v1, x: tf.where(x > 0, x, 0.7 * (tf.exp(x) - 1.0)),
     "elu of expm1": lambda tf, v1, x: tf.where(x <= 0, tf.math.expm1(x), x),
@@ -39,6 +46,13 @@ CASES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "all": lambda tf, v1, x: tf.cast(tf.reduce_all(x > -1.0, 1), tf.float32),
     "pooling with places": lambda tf, v1, x: tf.nn.max_pool_with_argmax(x, 2, 2, "SAME")[0],
     "an old bias": lambda tf, v1, x: tf.raw_ops.BiasAddV1(value=x, bias=ROW),
+    "zeros in its shape": lambda tf, v1, x: tf.concat([x, tf.raw_ops.ZerosLike(x=x)], 1),
+    "group normalisation of Keras 2": lambda tf, v1, x: weighted(tf, x),
+    "divided by what is not 0": lambda tf, v1, x: tf.math.divide_no_nan(x, np.abs(ROW) + 1.0),
+    "rows by rows": lambda tf, v1, x: tf.matmul(x[:, :1, 0], x[:, 1:2, 0], transpose_b=True),
+    "weighted features": lambda tf, v1, x: tf.einsum("bhwc,bhw->bc", x, tf.sigmoid(x[..., 0])),
+    "columns by rows": lambda tf, v1, x: tf.matmul(x[:, 0, :, :1], tf.tanh(x[:, :1, 0])),
+    "a matrix by a vector": lambda tf, v1, x: x[:, 0] @ tf.reduce_max(x, [1, 2])[..., None],
     "one number": lambda tf, v1, x: tf.reduce_mean(tf.square(x)),
 }
 
@@ -51,6 +65,7 @@ def test_spelling(name: str, tmp_path: Path, caffe: Caffe) -> None:
 
     net = same(build, tmp_path, caffe)
     assert name != "elu of exp" or net.types == ["Input", "ELU"]
+    assert not name.startswith("group") or "MVN" in net.types
 
 
 INSIDE: dict[str, tuple[Callable[[Any, Any], Any], list[str]]] = {
@@ -85,6 +100,10 @@ REFUSED: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
             [[0, 1], [0, 0]],
         ),
         "moves places of the image into the batch",
+    ),
+    "matrices": (
+        lambda tf, x: tf.matmul(x[:, 0], x[:, 1], transpose_b=True),
+        "is a product of two matrices that are not",
     ),
     "cut decimals": (
         lambda tf, x: tf.cast(x, tf.int32),

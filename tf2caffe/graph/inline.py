@@ -44,8 +44,9 @@ def inline(definition: Any) -> Inlined:
     result.versions.CopyFrom(definition.versions)
     result.library.CopyFrom(definition.library)
     results: dict[str, list[str]] = {}
+    taken = {node.name for node in definition.node}
     for node in definition.node:
-        _add(result, node, functions, results)
+        _add(result, node, functions, results, taken)
     found = Inlined(result, results)
     for node in result.node:
         kept = [found.resolve(name) for name in node.input if not name.startswith("^")]
@@ -54,7 +55,9 @@ def inline(definition: Any) -> Inlined:
     return found
 
 
-def _add(result: Any, node: Any, functions: Any, results: dict[str, list[str]]) -> None:
+def _add(
+    result: Any, node: Any, functions: Any, results: dict[str, list[str]], taken: set[str]
+) -> None:
     called = node.attr["f"].func.name if node.op in _CALLS else node.op
     if called not in functions:
         result.node.add().CopyFrom(node)
@@ -65,25 +68,28 @@ def _add(result: Any, node: Any, functions: Any, results: dict[str, list[str]]) 
     signature = functions[called].signature
     arguments = [name for name in node.input if not name.startswith("^")]
     given = dict(zip((arg.name for arg in signature.input_arg), arguments, strict=True))
-    for inner in body.node:
-        if inner.name in given:
-            continue
-        inner.name = f"{node.name}/{inner.name}"
+    inside = [inner for inner in body.node if inner.name not in given]
+    prefix = node.name  # `cond` has an Identity in it, and `cond/Identity` stands behind it
+    while any(f"{prefix}/{inner.name}" in taken for inner in inside):
+        prefix += "_"
+    taken.update(f"{prefix}/{inner.name}" for inner in inside)
+    for inner in inside:
+        inner.name = f"{prefix}/{inner.name}"
         kept = []
         for name in inner.input:
             source, _, index = name.lstrip("^").partition(":")
             if name.startswith("^"):
                 continue
-            kept.append(given[source] if source in given else _joined(node.name, source, index))
+            kept.append(given[source] if source in given else _joined(prefix, source, index))
         del inner.input[:]
         inner.input.extend(kept)
-        _add(result, inner, functions, results)
+        _add(result, inner, functions, results, taken)
     answers = []
     for arg in signature.output_arg:
         name = functions[called].ret[arg.name]
         name = name if name in given else flat[name]
         source, _, index = name.partition(":")
-        answers.append(given[source] if source in given else _joined(node.name, source, index))
+        answers.append(given[source] if source in given else _joined(prefix, source, index))
     results[node.name] = answers
 
 

@@ -19,6 +19,7 @@ _NOW = {  # ops of several names
     "BiasAddV1": "BiasAdd",
     "Inv": "Reciprocal",
 }
+_FILLED = {"OnesLike": 1, "ZerosLike": 0}
 _MERGES = frozenset(["Merge", "RefMerge"])  # where a loop comes round again
 
 
@@ -56,6 +57,8 @@ def record(
             values[node] = values[node.inputs[0].node]
         elif node.op in _SIZES and (size := _size(node)) is not None:
             values[node] = partial(np.asarray, size)
+        elif node.op in _FILLED and (read := _filled(node)) is not None:
+            values[node] = read
         elif op.op_def.is_stateful or node.op in _MERGES or _draws_anew(node, values):
             volatile.add(node)
     graph = Graph({}, {}, values, evaluator(values), nodes=nodes, volatile=volatile)
@@ -86,6 +89,14 @@ def _size(node: Node) -> Any:
         return None
     sizes = [int(size or 0) for size in shape]
     return np.asarray(sizes if node.op == "Shape" else np.prod(sizes, dtype=int), node.dtypes[0])
+
+
+def _filled(node: Node) -> Read | None:
+    """Zeros or ones in the shape of another tensor, if that is known."""
+    shape, dtype = node.shapes[0], node.dtypes[0]
+    if shape is None or None in shape or dtype not in ("float32", "float64", "int32", "int64"):
+        return None
+    return partial(np.full, [int(n or 0) for n in shape], _FILLED[node.op], dtype)
 
 
 class _Attributes(dict[str, Any]):

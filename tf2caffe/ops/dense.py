@@ -2,68 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from math import prod
 
 import numpy as np
 
+from tf2caffe.graph import Tensor
 from tf2caffe.net import axes
-from tf2caffe.net.broadcast import eltwise
 from tf2caffe.net.contraction import contracted
 from tf2caffe.net.site import Site
 from tf2caffe.net.value import Value
 from tf2caffe.ops import op
-from tf2caffe.ops.reduction import reduce
-
-Labels = Sequence[Hashable]  # one for each dimension, as Einsum's letters
+from tf2caffe.ops.pairs import Labels, multiplied
 
 
 @op("MatMul", "BatchMatMulV2")
 def product(site: Site) -> Value:
     """Rows times a kernel, or a matrix times columns; a third input is the bias."""
-    if (found := _vector(site)) is not None:
-        return found
     c = _constant(site)
+    if c is None:
+        return _of_values(site)
     shape, rank = site.node.inputs[c].shape, len(site.value(1 - c).tf_shape)
     if any(size != 1 for size in shape[:-2]) or len(shape) > max(rank, 2):
         raise site.refusal(
             f"its constant {list(shape)} is several matrices, and stock Caffe has one for all; "
             "split the value and multiply each part"
         )
-    batch = list(range(rank - 2))
+    batch, terms = list(range(rank - 2)), _terms(site)
+    return _said(site, c, [*batch, *terms[1 - c]], terms[c], [*batch, "row", "column"])
+
+
+def _terms(site: Site) -> list[list[Hashable]]:
+    """Labels of the last two dimensions of either factor."""
     terms: list[list[Hashable]] = [["row", "in"], ["in", "column"]]
     for term, names in zip(
         terms, (("transpose_a", "adj_x"), ("transpose_b", "adj_y")), strict=True
     ):
         if any(site.attrs.get(name) for name in names):
             term.reverse()
-    return _said(site, c, [*batch, *terms[1 - c]], terms[c], [*batch, "row", "column"])
+    return terms
 
 
-def _vector(site: Site) -> Value | None:
-    """Two values of which one is a row or column for each sample: PROD, and the sum over it."""
-    if len(site.node.inputs) > 2 or site.is_constant(0) or site.is_constant(1):
-        return None
-    a, b = site.value(0), site.value(1)
-    rank = len(a.tf_shape)
-    if rank < 3 or len(b.tf_shape) != rank:
-        return None
-    last = [*range(rank - 2), rank - 1, rank - 2]
-    if site.attrs.get("adj_x"):
-        a = Value(a.blob, axes.transposed(a.layout, last))
-    if site.attrs.get("adj_y"):
-        b = Value(b.blob, axes.transposed(b.layout, last))
-    shape = (*np.broadcast_shapes(a.tf_shape[:-2], b.tf_shape[:-2]), a.tf_shape[-2], b.tf_shape[-1])
-    if b.tf_shape[-1] == 1:  # as rows, which the last dimension is summed of
-        b, over = Value(b.blob, axes.transposed(b.layout, last)), rank - 1
-    elif a.tf_shape[-2] == 1:
-        a, over = Value(a.blob, axes.transposed(a.layout, last)), rank - 2
-    else:
-        return None
-    made = reduce(site, eltwise(site, a, b, "PROD"), [over], "sum")
-    layout = axes.reshaped(made.layout, shape)
-    assert layout is not None
-    return Value(made.blob, layout)
+def _of_values(site: Site) -> Value:
+    """Neither factor is constant; both have the same dimensions in front, or lack some."""
+    rank = len(Tensor(site.node).shape)
+    one, two = (
+        [*range(rank - len(tensor.shape), rank - 2), *term]
+        for tensor, term in zip(site.node.inputs, _terms(site), strict=True)
+    )
+    return multiplied(site, one, two, [*range(rank - 2), "row", "column"])
 
 
 @op("Einsum")
@@ -74,6 +61,13 @@ def einsum(site: Site) -> Value:
     terms, _, result = equation.partition("->")
     said = terms.split(",")
     ranks = [len(tensor.shape) for tensor in site.node.inputs]
+    if c is None and len(said) == 2:
+        one, two = (_labels(term, rank) for term, rank in zip(said, ranks, strict=True))
+        return multiplied(site, one, two, _labels(result, len(Tensor(site.node).shape)))
+    if c is None or len(said) != 2:
+        raise site.refusal(
+            f"its equation {equation} is no product of two; say it as several layers"
+        )
     x, kernel = (_labels(said[i], ranks[i]) for i in (1 - c, c))
     answer = _labels(result, len(site.node.shapes[0] or ()))
     shared = {label for label in x if label in kernel}
@@ -85,14 +79,10 @@ def einsum(site: Site) -> Value:
     return _said(site, c, x, kernel, answer)
 
 
-def _constant(site: Site) -> int:
-    """Which of the two factors is constant."""
-    if len(site.node.inputs) < 2 or not (site.is_constant(0) or site.is_constant(1)):
-        raise site.refusal(
-            "is a product of two matrices that are not weights (as in attention), which no layer "
-            "of stock Caffe multiplies; cut the net before it with --outputs"
-        )
-    return 0 if site.is_constant(0) else 1
+def _constant(site: Site) -> int | None:
+    """Which of the two factors is constant; None if neither is."""
+    found = [i for i in range(min(2, len(site.node.inputs))) if site.is_constant(i)]
+    return found[0] if found else None
 
 
 def _said(site: Site, c: int, x: Labels, kernel: Labels, answer: Labels) -> Value:

@@ -10,6 +10,40 @@ from tf2caffe.graph import Graph, Node, Tensor
 from tf2caffe.patterns import pattern
 
 
+@pattern("DivNoNan", order=-10)
+def divided(node: Node, graph: Graph) -> bool:
+    """By constants of which none is 0."""
+    if not graph.is_constant(node.inputs[1]) or not np.all(graph.constant(node.inputs[1])):
+        return False
+    node.op, node.attrs = "RealDiv", {}
+    return True
+
+
+@pattern("RealDiv", order=-9)
+def mean(node: Node, graph: Graph) -> bool:
+    """A sum divided by how many it sums up; factors of 1 before go: `tf.nn.weighted_moments`."""
+    total, count = node.inputs
+    if total.op != "Sum" or not graph.is_constant(total.node.inputs[1]):
+        return False
+    x, over = total.node.inputs
+    dimensions = {int(a) % len(x.shape) for a in np.atleast_1d(graph.constant(over))}
+    if graph.number(count) != np.prod([x.shape[d] for d in dimensions]):
+        return False
+    node.op, node.inputs = "Mean", [_without_ones(x, graph), over]
+    node.attrs = {"keep_dims": total.node.attrs.get("keep_dims")}
+    return True
+
+
+def _without_ones(x: Tensor, graph: Graph) -> Tensor:
+    """What is multiplied by ones."""
+    if x.op == "Mul":
+        for ones, other in (x.node.inputs, x.node.inputs[::-1]):
+            plain = graph.is_constant(ones) and other.shape == x.shape
+            if plain and np.all(graph.constant(ones) == 1):
+                return other
+    return x
+
+
 @pattern("AddV2", order=-9)
 def constant(node: Node, graph: Graph) -> bool:
     """truth · 0 + c is c: a truth is never infinite. So caffe2tf says a constant of Keras's."""
