@@ -14,6 +14,7 @@ from tf2caffe.net.families import family, message
 from tf2caffe.net.merging import readers
 from tf2caffe.net.overhang import overhangs
 from tf2caffe.net.site import Builder, Site
+from tf2caffe.net.sizes import limits
 from tf2caffe.net.tidy import tidy
 from tf2caffe.net.value import Blob, NewLayer, Value
 from tf2caffe.ops import keras_layers, ops
@@ -32,7 +33,8 @@ class Network:
     Args:
         layers: named and in order.
         twin: where each blob is in the source, to compare them.
-        fixed: layers that hold for these sizes only.
+        fixed: layers that hold for this height and width only.
+        multiples: of which height and width may change by multiples, where nothing fixes them.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Network:
     twin: Twin
     notes: Sequence[str]
     fixed: Sequence[str]
+    multiples: Sequence[int] = (1,)
 
 
 def build(name: str, graph: Graph, options: Options) -> Network:
@@ -85,11 +88,11 @@ def build(name: str, graph: Graph, options: Options) -> Network:
             "there is nothing to compute: every output is an input as it lies in Caffe's blob; "
             "feed that to what comes behind, or give a network with layers"
         )
+    fixed, multiples = limits(builder.layers, layers, builder.sizes)
     builder.notes += _portability(builder.dialect, layers)
     _check_names(builder.dialect, layers)
-    return Network(
-        name, layers, _twin(builder, layers, raw), [*graph.notes, *builder.notes], builder.fixed
-    )
+    notes = [*graph.notes, *builder.notes]
+    return Network(name, layers, _twin(builder, layers, raw), notes, fixed, multiples)
 
 
 def _put_in_order(builder: Builder, title: str, tensor: Tensor) -> None:

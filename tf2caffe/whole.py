@@ -114,7 +114,10 @@ class Conversion:
             told = (f"{flag(name)} {_told(value)}" for name, value in options.items())
             lines.append(f"options: {' '.join(told)}")
         if network.fixed:
-            lines.append(f"height and width are fixed by: {_listed(network.fixed)}")
+            lines.append(f"height and width are fixed by: {', '.join(network.fixed)}")
+        elif max(network.multiples) > 1:
+            steps = " and ".join(map(str, network.multiples))
+            lines.append(f"height and width may change by multiples of {steps}")
         return [" ".join(line.split()) for line in lines]
 
 
@@ -145,10 +148,6 @@ def _told(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ",".join(map(_told, value))
     return "" if value is True else str(value)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(dict.fromkeys(names))
 
 
 def _tell(opened: Source, network: Network) -> None:

@@ -62,6 +62,8 @@ def contracted(
         )
         return Value(blob, top)
     kernel = [size if axis in used else 1 for axis, size in enumerate(x.shape)][2:]
+    if max(kernel) > 1:
+        site.fixes(x)
     laid["weights"] = _as_kernel(laid["weights"], x.layout, columns, [*kernel, x.shape[1]])
     blob = site.layer(
         "Convolution",

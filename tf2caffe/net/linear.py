@@ -166,7 +166,6 @@ def scaled_map(
 
     Then `terms` are added. The places are made one axis where readers need that.
     """
-    site.builder.fixed.append(site.node.origin)
     count = factors.ndim
     axis = len(x.shape) - count
     numbers = {"gamma": factors} | ({} if terms is None else {"beta": terms})

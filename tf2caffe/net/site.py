@@ -13,6 +13,7 @@ from tf2caffe.dialect import Dialect, faults_of
 from tf2caffe.graph import Array, Graph, Node, Tensor
 from tf2caffe.net import axes, families
 from tf2caffe.net.moving import moved
+from tf2caffe.net.sizes import Sizes
 from tf2caffe.net.value import Blob, NewLayer, Numbers, Value
 from tfcaffe.errors import NetError, UnsupportedError
 from tfcaffe.files import weights as files
@@ -29,7 +30,7 @@ class Builder:
 
     Args:
         values: the tensors that have been said.
-        fixed: layers that hold for these sizes of H and W only, for the file's header.
+        sizes: for which other heights and widths the net is right.
         shuffled: of blobs [N, K] in an order of their own (which only products with a constant
             read), TensorFlow's number of each of the K.
     """
@@ -39,7 +40,7 @@ class Builder:
     layers: list[NewLayer] = field(default_factory=list)
     values: dict[Tensor, Value] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    fixed: list[str] = field(default_factory=list)
+    sizes: Sizes = field(default_factory=Sizes)
     shuffled: dict[Blob, Array] = field(default_factory=dict)
     readers: Mapping[Tensor, list[Node]] = field(default_factory=dict)
 
@@ -234,6 +235,14 @@ class Site:
         """a - b, both lying alike."""
         top = self.layer("Eltwise", a, b, hint=hint or "sub", operation="SUM", coeff=[1.0, -1.0])
         return self.like(top, a)
+
+    def fixes(self, value: Value) -> None:
+        """What the node becomes holds for the sizes that a blob has."""
+        self.builder.sizes.fixed.append((self.node.origin, value.blob))
+
+    def changes_by(self, value: Value, strides: Sequence[int]) -> None:
+        """What the node becomes holds where a blob's sizes change by multiples of these."""
+        self.builder.sizes.strides.append((value.blob, tuple(strides)))
 
     def refusal(self, reason: str) -> UnsupportedError:
         """What to raise where the node cannot be said exactly."""

@@ -19,6 +19,7 @@ class Cut:
         start, stop, step: as a Python slice has them; `stop` is one step past the last.
         removed: the dimension is no more (a single place was named).
         new: the op adds it, of size 1.
+        anchored: whether it is so much at either end, whatever the size is.
     """
 
     size: int
@@ -27,6 +28,7 @@ class Cut:
     step: int = 1
     removed: bool = False
     new: bool = False
+    anchored: bool = True
 
     @property
     def index(self) -> np.ndarray:
@@ -50,7 +52,7 @@ def cuts(node: Node, graph: Graph) -> list[Cut] | None:
     if node.op == "Slice":
         begins, sizes = numbers
         return [
-            Cut(size, begin, size if count == -1 else begin + count)
+            Cut(size, begin, size if count == -1 else begin + count, anchored=count == -1)
             for size, begin, count in zip(shape, begins, sizes, strict=True)
         ]
     masks = {
@@ -82,13 +84,15 @@ def _strided(
             at += 1
             if bits["shrink_axis"][i]:
                 start = begins[i] % size
-                found.append(Cut(size, start, start + 1, removed=True))
+                found.append(Cut(size, start, start + 1, removed=True, anchored=False))
                 continue
             start, stop, step = slice(
                 None if bits["begin"][i] else begins[i],
                 None if bits["end"][i] else ends[i],
                 steps[i],
             ).indices(size)
-            found.append(Cut(size, start, stop, step))
+            first = bits["begin"][i] or begins[i] >= 0
+            anchored = first and (bits["end"][i] or ends[i] < 0) and step > 0
+            found.append(Cut(size, start, stop, step, anchored=anchored))
     found += [Cut(size, 0, size) for size in shape[at:]]
     return found

@@ -117,6 +117,16 @@ def evened(windows: Windows, sizes: Sequence[int], across: int) -> tuple[Windows
     return replace(windows, pads=tuple((pad, pad) for pad, _, _ in axes)), more
 
 
+def everywhere(windows: Windows, even: Windows, more: Pads) -> bool:
+    """Whether even pads and rows of zeros make the same windows whatever the image's size is."""
+    return all(
+        2 * now[0] - (front + behind) * dilation == sum(before)
+        for before, now, (front, behind), dilation in zip(
+            windows.pads, even.pads, more, windows.dilations, strict=True
+        )
+    )
+
+
 def worth(windows: Windows, sides: Pads, more: Pads, across: int) -> bool:
     """Whether rows of zeros in a kernel cost no more than a layer that moves what `sides` say.
 

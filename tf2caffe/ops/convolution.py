@@ -68,6 +68,11 @@ def even(site: Site, x: Value, found: Windows, across: int) -> tuple[Value, Wind
     read by `across` outputs.
     """
     direct = windows.evened(found, x.shape[2:], across)
+    if site.attrs.get("fixes"):
+        site.fixes(x)
+    same = site.attrs["padding"] == "SAME" or site.attrs.get("was_same")
+    if (same and max(found.extents) > 1) or (direct and not windows.everywhere(found, *direct)):
+        site.changes_by(x, found.strides)
     if direct is not None:
         return x, *direct
     pads = [max(min(pair), 0) for pair in found.pads]

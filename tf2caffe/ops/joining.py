@@ -135,7 +135,7 @@ def _parts(site: Site, x: Value, dimension: int, sizes: Sequence[int]) -> list[V
     points = [sum(sizes[:i]) for i in range(1, len(sizes))]
     if axis and not (_all_read(site) or site.dialect.allows("Slice", ends=True)):
         total = x.shape[axis]
-        cuts = [Cut(total, a, b) for a, b in pairwise([0, *points, total])]
+        cuts = [Cut(total, a, b, anchored=False) for a, b in pairwise([0, *points, total])]
         parts = [taken(site, x.blob.raw, {axis: cut}) for cut in cuts]
     else:
         parts = site.slices(x, axis, points)

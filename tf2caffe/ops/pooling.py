@@ -34,8 +34,13 @@ def pooling(site: Site) -> Value:
         if set(found.kernel) == set(found.strides) == {1}:
             return x
         if found.kernel == sizes:
+            site.fixes(x)
             top = site.layer("Pooling", x, hint="pool", pool=_kind(average), global_pooling=True)
             return site.image_of(top)
+    if site.attrs.get("fixes"):
+        site.fixes(x)
+    if max(found.strides) > 1:
+        site.changes_by(x, found.strides)  # Caffe rounds up
     if average:
         return _average(site, x, found)
     if set(found.kernel) == {1} and _rounding(site, False, found, sizes) is None:

@@ -87,6 +87,8 @@ def reduce(site: Site, x: Value, over: Sequence[int], kind: str) -> Value:
     left = axes_of(x.layout, gone)
     spatial = [a for a in left if a in (2, 3)]
     if len(sizes) == 4 and spatial and kind != "prod":
+        if spatial != [2, 3] or kind == "sum":
+            site.fixes(y)
         y = _pooled(site, y, kind, spatial)
         sizes = list(y.shape)
         left = [a for a in left if a not in spatial]

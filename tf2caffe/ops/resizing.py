@@ -28,6 +28,8 @@ def resize(site: Site) -> Value:
     value = site.value(0)
     x = site.to(value, site.image_layout(value.tf_shape))
     new = Tensor(site.node).shape[1:3]
+    if site.node.inputs[1].op in ("Const", "known"):  # a size, no multiple of the image's
+        site.fixes(x)
     return by_matrices(site, x, {2 + i: _matrix(site, x.shape, new, i) for i in range(2)})
 
 
@@ -82,7 +84,6 @@ def by_matrices(site: Site, x: Value, given: Mapping[int, np.ndarray]) -> Value:
         found = [b for b in bands if b is not None]
         if len(found) == len(every):
             return _windows(site, x, found, kind)
-    site.builder.fixed.append(site.node.origin)
     return applied(site, x, matrices, hint="resize")
 
 

@@ -52,6 +52,8 @@ def _cut(site: Site, x: Value, old: Sequence[Cut], varied: Sequence[int]) -> Val
 
 def taken(site: Site, x: Value, by_axis: dict[int, Cut]) -> Value:
     """Parts of some axes of a blob, each of which is one factor; not of the batch."""
+    if not all(cut.anchored for axis, cut in by_axis.items() if axis > 1):
+        site.fixes(x)
     turned = any(cut.step < 0 for cut in by_axis.values())
     for axis in [a for a in by_axis if a == 1 or turned]:
         x = chosen(site, x, axis, by_axis.pop(axis).index, hint="slice")
@@ -65,6 +67,7 @@ def _windows(site: Site, x: Value, by_axis: dict[int, Cut]) -> Value:
             whole = [by_axis.get(axis, Cut(x.shape[axis], 0, x.shape[axis])) for axis in (2, 3)]
             by_other = cropped(site, x, [c.start for c in whole], [len(c.index) for c in whole])
             if by_other is not None:
+                site.fixes(x)
                 return by_other
         sides = {axis: (-cut.start, cut.stop - cut.size) for axis, cut in by_axis.items()}
         return padded(site, x, [sides.get(axis, (0, 0)) for axis in range(2, len(x.shape))])
@@ -77,6 +80,7 @@ def _windows(site: Site, x: Value, by_axis: dict[int, Cut]) -> Value:
         kernel.append(max(first + 1, size - count * cut.step + 1))
         at.append(first)
         stride.append(cut.step)
+    site.changes_by(x, stride)
     fields = windows.fields(kernel=kernel, stride=stride)
     return one_hot(site, x, kernel, at, "slice", **fields)
 

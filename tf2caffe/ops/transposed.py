@@ -35,6 +35,8 @@ def transposed(site: Site) -> Value:
     crops = site.spatial(site.attrs.get("crops") or [(0, 0)] * len(shape))
     before = [w + sum(c) for w, c in zip(wanted, crops, strict=True)]
     found = windows.of_node(site, shape[:-2], before)
+    if site.attrs.get("fixes"):
+        site.fixes(x)
     sides = _sides(found, x.shape[2:], before, crops)
     groups = site.attrs.get("groups", 1)
     if site.node.op == "DepthwiseConv2dNativeBackpropInput":

@@ -49,6 +49,7 @@ def _say_pads(node: Node) -> None:
         [int(numbers[d]) for d in inner]
         for numbers in (node.inputs[0].shape, node.attrs["strides"])
     )
+    node.attrs["was_same"] = True
     pads = np.zeros((rank, 2), int)
     pads[inner] = windows.tf_pads("SAME", (), sizes, extents, strides)
     node.attrs["padding"] = "EXPLICIT"
@@ -67,6 +68,7 @@ def take_pads(node: Node, graph: Graph, most: float) -> bool:
     found = pads_of(source, graph, most)
     if found is None or found.min() < -_CUT:
         return False
+    anchored = all(cut.anchored for cut in cuts(source, graph) or ())
     rank = len(node.shapes[0] or ())
     at = 0
     if expand is not None:
@@ -75,6 +77,8 @@ def take_pads(node: Node, graph: Graph, most: float) -> bool:
     own = np.asarray(node.attrs.get("explicit_paddings") or [0] * 2 * rank).reshape(rank, 2)
     if found[0].any() or found[channel_axis(node)].any() or ((found < 0) & (own > 0)).any():
         return False
+    if not anchored:
+        node.attrs["fixes"] = True
     x = source.inputs[0]
     node.inputs = [_opened(expand, x, at) if expand else x, *node.inputs[1:]]
     node.attrs["padding"] = "EXPLICIT"
@@ -200,6 +204,8 @@ def strides(node: Node, graph: Graph) -> bool:
         return False
     node.op, node.attrs, node.inputs = made.op, made.attrs, made.inputs
     node.attrs["strides"] = steps
+    if not all(c.anchored for c in found):
+        node.attrs["fixes"] = True
     return True
 
 
@@ -222,6 +228,8 @@ def cropping(node: Node, graph: Graph) -> bool:
         return False
     old = made.attrs.get("crops") or [(0, 0)] * len(sides)
     node.op, node.attrs, node.inputs = made.op, made.attrs, made.inputs
+    if not all(c.anchored for c in found):
+        node.attrs["fixes"] = True
     node.attrs["crops"] = [(a + c, b + d) for (a, b), (c, d) in zip(old, sides, strict=True)]
     return True
 
