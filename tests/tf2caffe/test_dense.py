@@ -202,6 +202,20 @@ def test_products_with_a_row_or_column(dialect: str, tmp_path: Path, caffe: Caff
     assert {"context", "cosine", "column"} <= {blob.node for blob in net.network.twin.blobs}
 
 
+@pytest.mark.parametrize(
+    "equation",
+    ["bhwc,bhwc->bc", "bhwc,bc->bhwc", "bhw,bhwc->bc", "bhwc,bwc->bhc", "bwhc,bhc->bchw"],
+)
+def test_einsums_number_by_number(equation: str, tmp_path: Path, caffe: Caffe) -> None:
+    import keras
+
+    sizes = {"b": 2, "h": 5, "w": 4, "c": 3}
+    terms = equation.partition("->")[0].split(",")
+    shapes = [tuple(sizes[letter] for letter in term[1:]) for term in terms]
+    x = [keras.Input(shape, 2, name=f"x{i}") for i, shape in enumerate(shapes)]
+    check(keras.Model(x, keras.ops.einsum(equation, *x)), tmp_path, caffe)
+
+
 def test_products_of_two_matrices_are_refused(tmp_path: Path) -> None:
     import keras
 
