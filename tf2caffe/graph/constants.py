@@ -38,7 +38,7 @@ def evaluator(leaves: Mapping[Node, Read]) -> Callable[[Tensor], Array]:
             elif missing:
                 stack += missing
             else:
-                known[node] = _outputs(node, [known[t.node][t.index] for t in node.inputs])
+                known[node] = run(node, [known[t.node][t.index] for t in node.inputs])
         return known[wanted.node][wanted.index]
 
     return evaluate
@@ -67,7 +67,7 @@ _VIEWS: dict[str, Callable[[Node, Sequence[Array]], Array]] = {
 }
 
 
-def _outputs(node: Node, arguments: Sequence[Array]) -> list[Array]:
+def run(node: Node, arguments: Sequence[Array]) -> list[Array]:
     """Run one op.
 
     Raises:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tf2caffe.graph import Graph, Read, branches, loops
+from tf2caffe.graph.arrays import without_arrays
 from tf2caffe.graph.definition import from_definition
 from tf2caffe.graph.ends import (
     all_fixed,
@@ -20,6 +21,7 @@ from tf2caffe.graph.identities import NO_PATH, only_between, skip_identities
 from tf2caffe.graph.noise import keep_everything, without_noise
 from tf2caffe.graph.origins import scopes
 from tf2caffe.graph.prune import pruned
+from tf2caffe.graph.unroll import frames, unrolled
 from tf2caffe.options import Options
 from tfcaffe.errors import UnsupportedError, UsageError
 
@@ -85,6 +87,10 @@ def network_of(
         definition = found.definition
         wanted = {name: found.resolve(tensor) for name, tensor in wanted.items()}
         graph, before = built(), ways
+    if counted := frames(graph):
+        definition = unrolled(definition, counted)
+        without_arrays(definition, graph)
+        graph = built()
     if all_runs:
         for name in branches.changed(definition, variables):
             graph.unknown(name, "AssignedVariable")

@@ -1,0 +1,128 @@
+"""Arrays of tensors that unrolled loops read and write, as the tensors that are in them.
+
+TensorFlow 1 has TensorArrays, whose states ("flows") form a chain, TensorFlow 2 lists that are
+handed on. Source: tensor_array_ops.cc, list_ops.cc.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tf2caffe.graph import Graph, Tensor
+
+# which input is the index, the value, and the state of the array before
+_READS = {"TensorArrayReadV3": (1, 2), "TensorListGetItem": (1, 0)}
+_WRITES = {"TensorArrayWriteV3": (1, 2, 3), "TensorListSetItem": (1, 2, 0)}
+_FILLS = {"TensorArrayScatterV3": 2, "TensorListFromTensor": 0}
+_STACKS = {"TensorArrayGatherV3": 2, "TensorListStack": 0}
+_INDICES = 1  # of TensorArrayScatterV3 and TensorArrayGatherV3
+
+
+def without_arrays(definition: Any, known: Graph) -> None:
+    """Reads become what was written, stacks become Packs; what is not understood stays.
+
+    Args:
+        known: the graph before its loops were unrolled, for sizes and indices.
+    """
+    arrays = _Arrays(definition, known)
+    for node in list(definition.node):
+        if node.op in _READS:
+            index, state = _READS[node.op]
+            elements = arrays.elements(node.input[state])
+            place = arrays.index(node.input[index])
+            if elements is not None and place in elements:
+                _become(node, "Identity", [elements[place]])
+        elif node.op in _STACKS:
+            elements = arrays.elements(node.input[_STACKS[node.op]])
+            if elements and sorted(elements) == list(range(len(elements))):
+                in_order = node.op == "TensorListStack" or arrays.all_of(node, len(elements))
+                if in_order:
+                    _become(node, "Pack", [elements[i] for i in range(len(elements))])
+                    node.attr["N"].i = len(elements)
+                    node.attr["axis"].i = 0
+
+
+def _become(node: Any, op: str, inputs: list[str]) -> None:
+    dtype = node.attr["dtype"].type or node.attr["element_dtype"].type
+    node.op = op
+    node.attr.clear()
+    node.attr["T"].type = dtype
+    node.input[:] = inputs
+
+
+class _Arrays:
+    """What lies in the arrays of a GraphDef."""
+
+    def __init__(self, definition: Any, known: Graph) -> None:
+        self.definition, self.known = definition, known
+        self.nodes = {node.name: node for node in definition.node}
+
+    def elements(self, state: str) -> dict[int, str] | None:
+        """The tensors in an array, by their place; None if that is not known."""
+        found: dict[int, str] = {}
+        while True:
+            node = self._source(state)
+            if node.op in _WRITES:
+                index, value, before = _WRITES[node.op]
+                place = self.index(node.input[index])
+                if place is None:
+                    return None
+                found.setdefault(place, node.input[value])
+                state = node.input[before]
+            elif node.op in _FILLS:
+                return self._filled(node) | found if self._filled(node) else None
+            else:
+                return found
+
+    def index(self, tensor: str) -> int | None:
+        """A whole number that a counter has at a step."""
+        from tensorflow import make_ndarray
+
+        node = self._source(tensor)
+        return int(make_ndarray(node.attr["value"].tensor)) if node.op == "Const" else None
+
+    def all_of(self, node: Any, count: int) -> bool:
+        """Whether a node of an array asks for all elements in their order."""
+        try:
+            indices = self.known.find(node.input[_INDICES])
+        except KeyError:
+            return False
+        if not self.known.is_constant(indices):
+            return False
+        return np.array_equal(self.known.constant(indices), np.arange(count))
+
+    def _source(self, tensor: str) -> Any:
+        node = self.nodes[_node(tensor)]
+        while node.op in ("Identity", "Enter"):
+            node = self.nodes[_node(node.input[0])]
+        return node
+
+    def _filled(self, node: Any) -> dict[int, str]:
+        """A tensor that was taken apart along its first axis; empty if it is not known how."""
+        value = node.input[_FILLS[node.op]]
+        try:
+            shape = self._tensor(value).node.shapes[self._tensor(value).index]
+        except KeyError:
+            return {}
+        if not shape or not shape[0]:
+            return {}
+        if node.op == "TensorArrayScatterV3" and not self.all_of(node, shape[0]):
+            return {}
+        name = f"{node.name}/unpack"
+        if name not in self.nodes:
+            self.nodes[name] = made = self.definition.node.add()
+            made.name, made.op = name, "Unpack"
+            made.input.append(value)
+            made.attr["T"].type = node.attr["T"].type or node.attr["element_dtype"].type
+            made.attr["num"].i = shape[0]
+            made.attr["axis"].i = 0
+        return {i: f"{name}:{i}" if i else name for i in range(shape[0])}
+
+    def _tensor(self, name: str) -> Tensor:
+        return self.known.find(name)
+
+
+def _node(tensor: str) -> str:
+    return tensor.partition(":")[0]
