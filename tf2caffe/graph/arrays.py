@@ -95,8 +95,9 @@ class _Arrays:
 
     def _source(self, tensor: str) -> Any:
         node = self.nodes[_node(tensor)]
-        while node.op in ("Identity", "Enter"):
-            node = self.nodes[_node(node.input[0])]
+        while node.op in ("Identity", "IdentityN", "Enter"):
+            tensor = node.input[int(tensor.partition(":")[2] or 0)]
+            node = self.nodes[_node(tensor)]
         return node
 
     def _filled(self, node: Any) -> dict[int, str]:

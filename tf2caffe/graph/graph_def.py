@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tf2caffe.graph import Graph, Read, branches, loops
@@ -18,6 +18,7 @@ from tf2caffe.graph.ends import (
     tensors_of,
 )
 from tf2caffe.graph.identities import NO_PATH, only_between, skip_identities
+from tf2caffe.graph.lowering import lowered
 from tf2caffe.graph.noise import keep_everything, without_noise
 from tf2caffe.graph.origins import scopes
 from tf2caffe.graph.prune import pruned
@@ -75,22 +76,19 @@ def network_of(
     said = _shapes(definition, fed)
     shapes = fixed_shapes(said, options)
 
-    def built() -> Graph:
+    def built(definition: Any, wanted: Names) -> Graph:
         ends = {name: (_node(tensor), _known(shapes[name])) for name, tensor in fed.items()}
         graph = from_definition(definition, ends, wanted, variables, scopes(definition))
         skip_identities(graph)
         return graph
 
-    graph, before = built(), None
+    graph, before = built(definition, wanted), None
     while (ways := branches.decided(graph)) and ways != before:
         found = pruned(definition, _nodes([*fed.values()]), variables, ways)
         definition = found.definition
         wanted = {name: found.resolve(tensor) for name, tensor in wanted.items()}
-        graph, before = built(), ways
-    if counted := frames(graph):
-        definition = unrolled(definition, counted)
-        without_arrays(definition, graph)
-        graph = built()
+        graph, before = built(definition, wanted), ways
+    graph, definition = _stepwise(graph, definition, wanted, built)
     if all_runs:
         for name in branches.changed(definition, variables):
             graph.unknown(name, "AssignedVariable")
@@ -104,6 +102,27 @@ def network_of(
     if codes:
         graph.notes.append(f"{codes} arrays of 8-bit codes become float32, as TensorFlow uses them")
     return graph
+
+
+def _stepwise(
+    graph: Graph, definition: Any, wanted: Names, built: Callable[[Any, Names], Graph]
+) -> tuple[Graph, Any]:
+    """With the loops whose number of steps is known written step by step."""
+    before = graph
+    if framed := lowered(definition):
+        wanted = {name: framed.resolve(tensor) for name, tensor in wanted.items()}
+        before = built(framed.definition, wanted)
+        definition = framed.definition
+    counted = frames(before)
+    if not counted:
+        return graph, definition
+    steps = unrolled(definition, counted)
+    without_arrays(steps, before)
+    graph = built(steps, wanted)
+    graph.notes += [
+        f"the loop {loop.name!r} is written step by step, {loop.steps} times" for loop in counted
+    ]
+    return graph, steps
 
 
 def _known(shape: tuple[int, ...] | str) -> tuple[int, ...] | None:
