@@ -120,7 +120,7 @@ def _stepwise(
     without_arrays(steps, before)
     graph = built(steps, wanted)
     graph.notes += [
-        f"the loop {loop.name!r} is written step by step, {loop.steps} times" for loop in counted
+        f"the loop {loop.scope!r} is written step by step, {loop.steps} times" for loop in counted
     ]
     return graph, steps
 

@@ -8,6 +8,7 @@ Source: control_flow_ops.cc, control_flow_ops.py, tensor_array_ops.py.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -29,13 +30,15 @@ class Loop:
     """A frame of a graph: what goes round in it, and for how long.
 
     Args:
+        scope: the name that people know it by.
         merges: what goes round.
         steps: how often its body is run; None if that depends on the data.
         counters: by a merge's name its whole numbers, one for each step and one for the end.
     """
 
     def __init__(self, graph: Graph, name: str, nodes: Sequence[Node]) -> None:
-        self.graph, self.name = graph, name
+        self.graph = graph
+        self.scope = name.rpartition("/")[0].removesuffix("while").rstrip("/") or name
         self.merges = [node for node in nodes if node.op in _MERGES]
         self._values: dict[tuple[Node, int], Array] = {}
         conditions = [node for node in nodes if node.op == "LoopCond"]
@@ -134,7 +137,7 @@ class _Unroller:
         self.nodes = {node.name: node for node in definition.node}
         self.merges = {merge.name for merge in loop.merges}
         self.varying = self._varying()
-        self.prefix = loop.name.rpartition("/")[0] + "/"
+        self.names = self._short()
 
     def run(self) -> None:
         assert self.loop.steps is not None
@@ -211,8 +214,14 @@ class _Unroller:
         return name
 
     def _name(self, name: str, step: int) -> str:
-        inner = name.removeprefix(self.prefix)
-        return f"{self.prefix}step{step}/{inner}"
+        return f"{self.loop.scope}/step{step}/{self.names.get(name, name)}"
+
+    def _short(self) -> dict[str, str]:
+        """The nodes' names within the body; in full where two would be the same."""
+        full = [*self.varying, *self.merges]
+        short = {name: name.rpartition("/while/")[2] for name in full}
+        count = Counter(short.values())
+        return {name: inner if count[inner] == 1 else name for name, inner in short.items()}
 
 
 def _node(tensor: str) -> str:
