@@ -8,7 +8,7 @@ from typing import Any
 
 from tf2caffe import dialect, folding, patterns, preprocess
 from tf2caffe.dialect import Dialect
-from tf2caffe.graph import Graph, Node, Tensor, quantised
+from tf2caffe.graph import Graph, Node, Tensor, lstm, quantised
 from tf2caffe.net import ahead, axes
 from tf2caffe.net.families import family, message
 from tf2caffe.net.merging import readers
@@ -53,11 +53,14 @@ def build(name: str, graph: Graph, options: Options) -> Network:
     """
     if options["drop_fake_quant"]:
         quantised.drop(graph)
+    written = dialect.load(str(options["dialect"]))
+    if written.has("LSTM"):
+        lstm.rolled(graph)
     patterns.rewrite(graph)
     if options["fold_bn"]:
         folding.fold(graph)
     raw = preprocess.build_in(graph, options)
-    builder = Builder(graph, dialect.load(str(options["dialect"])))
+    builder = Builder(graph, written)
     for title, tensor in graph.inputs.items():
         _add_input(builder, title, tensor)
     problems: dict[str, None] = {}
