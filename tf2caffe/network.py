@@ -92,6 +92,10 @@ def build(name: str, graph: Graph, options: Options) -> Network:
             "feed that to what comes behind, or give a network with layers"
         )
     fixed, multiples = limits(builder.layers, layers, builder.sizes)
+    builder.notes += [
+        f"the loop {scope!r} is written step by step, {count} times"
+        for scope, count in graph.stepwise()
+    ]
     builder.notes += _portability(builder.dialect, layers)
     _check_names(builder.dialect, layers)
     notes = [*graph.notes, *builder.notes]

@@ -161,8 +161,8 @@ def test_masks_are_refused(tmp_path: Path) -> None:
         written(keras.Model(x, y), tmp_path)
 
 
-REFUSED: dict[str, tuple[Build, str]] = {
-    "GRU": (lambda k, x: k.GRU(UNITS, name="r")(x), r"no GRU layer; with unroll=True"),
+STEPWISE: dict[str, tuple[Build, str]] = {
+    "GRU": (lambda k, x: k.GRU(UNITS, name="r")(x), "no layer for GRU"),
     "both ways GRU": (lambda k, x: k.Bidirectional(k.GRU(UNITS), name="r")(x), "GRUCell"),
     "activation": (
         lambda k, x: k.LSTM(UNITS, activation="relu", name="r")(x),
@@ -172,20 +172,44 @@ REFUSED: dict[str, tuple[Build, str]] = {
         lambda k, x: k.LSTM(UNITS, recurrent_activation="hard_sigmoid", name="r")(x),
         "recurrent_activation is hard_sigmoid",
     ),
-    "stateful": (lambda k, x: k.LSTM(UNITS, stateful=True, name="r")(x), "stateful=False"),
     "steps of a simple one": (
         lambda k, x: k.SimpleRNN(UNITS, return_sequences=True, name="r")(x),
-        "only the last state of a SimpleRNN.*unroll=True",
+        "another function of its states",
     ),
     "many cells": (
         lambda k, x: k.RNN([k.LSTMCell(2), k.LSTMCell(3)], name="r")(x),
         "StackedRNNCells",
     ),
+    "states both ways": (
+        lambda k, x: k.Bidirectional(k.LSTM(UNITS, return_state=True), name="r")(x),
+        "states of a Bidirectional layer go in or out",
+    ),
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_refused(name: str, tmp_path: Path) -> None:
-    build, reason = REFUSED[name]
-    with pytest.raises(UnsupportedError, match=f"(?s)layer 'r'.*{reason}"):
-        written(sequences(build), tmp_path)
+@pytest.mark.parametrize("name", STEPWISE)
+def test_step_by_step(name: str, tmp_path: Path, caffe: Caffe) -> None:
+    """Caffe has no such layer, but all that its steps are made of."""
+    build, reason = STEPWISE[name]
+    model = sequences(build)
+    net = check(model, tmp_path, caffe)
+    assert "LSTM" not in net.types
+    told = [note for note in net.network.notes if note.startswith("layer 'r': ")]
+    assert len(told) == 1
+    assert reason in told[0]
+    assert told[0].endswith("; it is written step by step")
+    layer = model.get_layer("r")  # is the caller's, and as it was
+    assert not getattr(layer, "forward_layer", layer).unroll
+
+
+@pytest.mark.parametrize("dialect", ["portable", "opencv"])
+def test_an_lstm_in_dialects_without_one(dialect: str, tmp_path: Path, caffe: Caffe) -> None:
+    model = sequences(lambda k, x: k.LSTM(UNITS, return_sequences=True, name="r")(x))
+    net = check(model, tmp_path, caffe, dialect=dialect)
+    assert {"LSTM", "Parameter"}.isdisjoint(net.types)
+
+
+def test_state_from_call_to_call_is_refused(tmp_path: Path) -> None:
+    model = sequences(lambda k, x: k.GRU(UNITS, stateful=True, name="r")(x))
+    with pytest.raises(UnsupportedError, match="layer 'r'.*stateful=False"):
+        written(model, tmp_path)

@@ -100,6 +100,7 @@ class Graph:
         kept: what must live as long as the graph does.
         volatile: nodes that are never constant, whatever they read (random numbers, state).
         nodes: all nodes by name.
+        steps: loops that are written step by step, by their scopes, and how often each is run.
         marks: the tensors that users know by other names, to compare them: (Keras layer, output).
     """
 
@@ -108,6 +109,7 @@ class Graph:
     values: dict[Node, Read]
     evaluate: Callable[[Tensor], Array]
     notes: list[str] = field(default_factory=list)
+    steps: dict[str, int] = field(default_factory=dict)
     marks: dict[tuple[str, int], Tensor] = field(default_factory=dict)
     nodes: Mapping[str, Node] = field(default_factory=dict)
     volatile: Collection[Node] = ()
@@ -216,6 +218,13 @@ class Graph:
                 else:
                     stack.pop()
                     yield node
+
+    def stepwise(self) -> Iterator[tuple[str, int]]:
+        """The loops of which single steps are needed still, and how many."""
+        names = [node.name for node in self.reached() if not node.op.startswith("lstm")]
+        for scope, count in self.steps.items():
+            if any(name.startswith(f"{scope}/step") for name in names):
+                yield scope, count
 
     def readers(self) -> Mapping[Tensor, list[Node]]:
         """Who reads each tensor, of the nodes that are needed; an output's reader is not listed."""

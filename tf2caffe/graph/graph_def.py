@@ -119,9 +119,7 @@ def _stepwise(
     steps = unrolled(definition, counted)
     without_arrays(steps, before)
     graph = built(steps, wanted)
-    graph.notes += [
-        f"the loop {loop.scope!r} is written step by step, {loop.steps} times" for loop in counted
-    ]
+    graph.steps = {loop.scope: loop.steps for loop in counted if loop.steps}
     return graph, steps
 
 

@@ -1,7 +1,8 @@
 """Steps of an LSTM that a graph has one by one: one node for all of them.
 
 TensorFlow's cells, unrolled loops of them, and Keras's LSTM in a SavedModel are the same ops:
-c' = c · σ(f) + σ(i) · tanh(g), h' = tanh(c') · σ(o), the gates being parts of x·W + h·R + b.
+c' = c · s(f) + s(i) · tanh(g), h' = tanh(c') · s(o), s being the sigmoid and the gates parts of
+x·W + h·R + b.
 Source: rnn_cell_impl.py (BasicLSTMCell, LSTMCell: i, g, f, o), keras/src/layers/rnn/lstm.py
 (i, f, g, o), lstm_ops.cc (BlockLSTM: i, g, f, o).
 """

@@ -1,4 +1,4 @@
-"""Keras's recurrent layers as Caffe's LSTM and RNN.
+"""Keras's recurrent layers as Caffe's LSTM and RNN; others come here only to be refused.
 
 Source: lstm_layer.cpp, rnn_layer.cpp; keras/src/layers/rnn/lstm.py.
 """
@@ -25,17 +25,12 @@ from tf2caffe.net.value import Value
 from tf2caffe.ops import keras_layer, no_layer
 from tfcaffe.layout import Layout
 
-_UNROLL = (
-    "with unroll=True in Keras it is written as plain layers, step by step; or cut the net before "
-    "it with --outputs"
-)
-
 
 @keras_layer("LSTM", "RNN")
 def lstm(site: Site) -> list[Value]:
     """Of the sequence or of its last step; its states behind, where they are asked for."""
     layer = site.attrs["layer"]
-    _check(site, layer, "LSTMCell")
+    _check(site, layer)
     inputs = [site.value(i) for i in range(len(site.node.inputs))]
     states = [state_of(site, value) for value in inputs[1:]]
     wants_cell = bool(layer.return_state) and is_read(site, 2)
@@ -58,13 +53,11 @@ def bidirectional(site: Site) -> list[Value]:
     """Two LSTMs, one of them from the end."""
     layer = site.attrs["layer"]
     parts = [layer.forward_layer, layer.backward_layer]
-    if len(site.node.inputs) > 1 or any(part.return_state for part in parts):
-        raise site.refusal(f"states of a Bidirectional layer go in or out; {_UNROLL}")
+    _check(site, *parts)
     x = time_first(site, site.value(0))
     cont = cont_of(site, x, False)
     answers = []
     for part, hint in zip(parts, ("lstm", "backward"), strict=True):
-        _check(site, part, "LSTMCell")
         sequence = backwards(site, x) if part.go_backwards else x
         (answer, *_) = lstm_of(site, sequence, cont, part.cell, [], hint=hint)
         answers.append(answer if part.return_sequences else last_of(site, answer))
@@ -91,12 +84,7 @@ def _merged(site: Site, answers: list[Value], mode: str | None) -> list[Value]:
 def simple_rnn(site: Site) -> list[Value]:
     """The last state of Caffe's RNN; what it answers at each step is one tanh more."""
     layer = site.attrs["layer"]
-    _check(site, layer, "SimpleRNNCell")
-    if layer.return_sequences or layer.return_state:
-        raise site.refusal(
-            "Caffe's RNN computes another function of its states, so only the last state of a "
-            f"SimpleRNN can be said; {_UNROLL}"
-        )
+    _check(site, layer)
     x = time_first(site, site.value(0))
     if layer.go_backwards:
         x = backwards(site, x)
@@ -124,23 +112,16 @@ def simple_rnn(site: Site) -> list[Value]:
 
 @no_layer("GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 def unknown(site: Site) -> NoReturn:
-    """Stock Caffe has none of these."""
-    raise site.refusal(f"stock Caffe has no {site.attrs['class']} layer; {_UNROLL}")
+    """Caffe has none of these; their steps are traced where that can be."""
+    _check(site, site.attrs["layer"])
+    raise site.refusal(
+        f"stock Caffe has no {site.attrs['class']} layer; cut the net before it with --outputs"
+    )
 
 
-def _check(site: Site, layer: Any, cell: str) -> None:
-    """Refuse what differs from what Caffe computes."""
-    found = type(layer.cell).__name__ if hasattr(layer, "cell") else type(layer).__name__
-    if found != cell:
-        raise site.refusal(f"stock Caffe has no layer for {found}; {_UNROLL}")
-    wanted = {"activation": "tanh"}
-    if cell == "LSTMCell":
-        wanted["recurrent_activation"] = "sigmoid"
-    for name, usual in wanted.items():
-        own = getattr(getattr(layer.cell, name), "__name__", "")
-        if own != usual:
-            raise site.refusal(f"its {name} is {own}, and Caffe's is always {usual}; {_UNROLL}")
-    if layer.stateful:
+def _check(site: Site, *layers: Any) -> None:
+    """Refuse what depends on more than the sequence."""
+    if any(layer.stateful for layer in layers):
         raise site.refusal("it keeps its state from call to call; build it with stateful=False")
     if site.attrs["masked"]:
         raise site.refusal(

@@ -10,11 +10,12 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from tf2caffe import dialect
 from tf2caffe.graph import Graph
 from tf2caffe.graph.concrete import Ends, from_concrete
 from tf2caffe.graph.ends import all_fixed, fixed_shapes, free_batches, named
@@ -22,6 +23,7 @@ from tf2caffe.graph.identities import only_between, skip_identities
 from tf2caffe.ops import keras_layers
 from tf2caffe.options import Options
 from tf2caffe.sources import Source
+from tf2caffe.sources.stepwise import step_by_step, unsaid
 from tfcaffe.errors import UnsupportedError
 from tfcaffe.keras_files import load_model
 from tfcaffe.keras_graph import Body, Calls, Step, functional
@@ -179,14 +181,14 @@ class _Tracer:
         masked = any(mask is not None for mask in masks)
         if type(operation).__name__ == "TimeDistributed" and not masked:
             return self._each_step(operation.layer, step, flat[0])
-        if type(operation).__name__ in keras_layers() and not _is_unrolled(operation):
-            token = str(len(self._layers))
-            shapes = keras.tree.flatten(operation.compute_output_spec(*arguments, **keywords))
-            self._layers.append((operation, masked, [tuple(s.shape) for s in shapes]))
-            results = tf.raw_ops.PyFunc(
-                input=flat, token=token, Tout=[tf.as_dtype(s.dtype) for s in shapes]
-            )
-            return [tf.ensure_shape(r, s.shape) for r, s in zip(results, shapes, strict=True)]
+        steps: Any = nullcontext()
+        if type(operation).__name__ in keras_layers():
+            reason = "" if masked else self._unsaid(operation, len(flat))
+            if not reason and not _is_unrolled(operation):
+                return self._whole(operation, masked, flat, arguments, keywords)
+            if reason:
+                self.notes.append(f"layer {operation.name!r}: {reason}; it is written step by step")
+                steps = step_by_step(operation)
         if _takes_training(operation):
             if keywords.get("training") is True and not _trains_by_default(operation):
                 self.notes.append(
@@ -195,12 +197,36 @@ class _Tracer:
                 )
             keywords = {**keywords, "training": False}
         try:
-            return operation(*arguments, **keywords)
+            with steps:
+                return operation(*arguments, **keywords)
         except Exception as error:  # Keras raises all kinds on shapes and types it cannot take
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise UnsupportedError(
                 f"layer {operation.name!r}: Keras cannot call it: {' '.join(lines[:3])}"
             ) from error
+
+    def _unsaid(self, operation: Any, inputs: int) -> str:
+        """Why a recurrent layer is to be traced step by step."""
+        import keras
+
+        if not isinstance(operation, keras.layers.RNN | keras.layers.Bidirectional):
+            return ""
+        return unsaid(operation, inputs, dialect.load(str(self.options["dialect"])))
+
+    def _whole(
+        self, operation: Any, masked: bool, flat: list[Any], arguments: Any, keywords: Any
+    ) -> list[Any]:
+        """A node in the place of a layer."""
+        import keras
+        import tensorflow as tf
+
+        token = str(len(self._layers))
+        shapes = keras.tree.flatten(operation.compute_output_spec(*arguments, **keywords))
+        self._layers.append((operation, masked, [tuple(s.shape) for s in shapes]))
+        results = tf.raw_ops.PyFunc(
+            input=flat, token=token, Tout=[tf.as_dtype(s.dtype) for s in shapes]
+        )
+        return [tf.ensure_shape(r, s.shape) for r, s in zip(results, shapes, strict=True)]
 
     def _each_step(self, layer: Any, step: Step, x: Any) -> Any:
         """TimeDistributed: for inference the steps are as good as a larger batch."""
