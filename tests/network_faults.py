@@ -62,7 +62,7 @@ NETWORK_FAULTS = (
     ),
     (
         "gates of an LSTM in Keras's order",
-        f"{_OPS}/recurrent.py",
+        "tf2caffe/net/recurrence.py",
         "return np.concatenate([apart[i] for i in _GATES], axis=-1)",
         "return np.concatenate(apart, axis=-1)",
         f"{_TESTS}/test_recurrent.py",

@@ -137,11 +137,11 @@ def test_a_cond_that_depends_on_the_data(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("functions", "op"), [(False, "loop"), (True, "StatelessWhile")])
-def test_a_loop(functions: bool, op: str, tmp_path: Path) -> None:
+def test_a_loop_that_depends_on_the_data(functions: bool, op: str, tmp_path: Path) -> None:
     def build(tf: Any, v1: Any) -> None:
         x = v1.placeholder(tf.float32, (1, 6), "x")
         with control_flow(v1, functions):
-            _, y = tf.while_loop(lambda i, _: i < 3, lambda i, y: (i + 1, tf.tanh(y)), (0, x))
+            y = tf.while_loop(lambda y: tf.reduce_sum(y) > 0.1, lambda y: (0.5 * y,), (x,))[0]
         tf.nn.relu(y, name="y")
 
     graph, _ = tf1(build)

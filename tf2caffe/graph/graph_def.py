@@ -92,6 +92,9 @@ def network_of(
     if all_runs:
         for name in branches.changed(definition, variables):
             graph.unknown(name, "AssignedVariable")
+    if outputs is None and not options["outputs"]:  # nobody asked for a loop's counter
+        varying = {n: t for n, t in graph.outputs.items() if not graph.is_constant(t)}
+        graph.outputs = varying or graph.outputs
     loops.closed(graph)
     without_noise(graph)
     only_between(graph)

@@ -102,20 +102,34 @@ def rolled(graph: Graph) -> None:
     followed = {cell.before for cell in cells.values()}
     for carry, last in cells.items():
         if carry not in followed:
-            _roll(graph, _chain(cells, last))
+            _roll(graph, _chain(graph, cells, last))
 
 
-def _chain(cells: Mapping[Tensor, _Cell], last: _Cell) -> list[_Cell]:
+def _chain(graph: Graph, cells: Mapping[Tensor, _Cell], last: _Cell) -> list[_Cell]:
     """The cells with the same numbers up to this one."""
     found = [last]
-    while (before := cells.get(found[-1].before)) and _same(before, last):
+    while (before := cells.get(found[-1].before)) and _same(graph, before, last):
         found.append(before)
     return found[::-1]
 
 
-def _same(one: _Cell, two: _Cell) -> bool:
-    first, second = (([m for _, m in c.products], c.bias, c.order, c.forget) for c in (one, two))
-    return first == second
+def _same(graph: Graph, one: _Cell, two: _Cell) -> bool:
+    if (one.order, one.forget) != (two.order, two.forget):
+        return False
+    if len(one.products) != len(two.products) or (one.bias is None) != (two.bias is None):
+        return False
+    pairs = [(a, b) for (_, a), (_, b) in zip(one.products, two.products, strict=True)]
+    if one.bias and two.bias:
+        pairs.append((one.bias, two.bias))
+    return all(_equal(graph, a, b) for a, b in pairs)
+
+
+def _equal(graph: Graph, a: Tensor, b: Tensor) -> bool:
+    """Whether two constants hold the same numbers; a variable is often read anew."""
+    read = graph.values.get(a.node)
+    if a == b or (read is not None and read is graph.values.get(b.node)):
+        return True
+    return a.shape == b.shape and np.array_equal(graph.constant(a), graph.constant(b))
 
 
 def _cell(node: Node, graph: Graph) -> _Cell | None:

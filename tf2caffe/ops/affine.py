@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import prod
 
 import numpy as np
@@ -53,6 +54,8 @@ def affine(
         return site.power(x, scale=scale, shift=shift, hint=hint)
     rank = len(x.tf_shape)
     factor, term = (a.reshape(axes.ranked(a.shape, rank)) for a in (factor, term))
+    repeated = range(rank)[: 1 if learned else None]  # no weights are of single images
+    factor, term = _unrepeated(factor, repeated), _unrepeated(term, repeated)
     varied = [d for d in range(rank) if factor.shape[d] != 1 or term.shape[d] != 1]
     touched = axes_of(x.layout, of_dimensions(x.layout, varied)) or [0]
     first, end = touched[0], touched[-1] + 1
@@ -83,6 +86,15 @@ def affine(
     if top.shape == x.shape:
         return Value(top, x.layout)
     return Value(site.reshape(top.raw, x.shape).blob, x.layout)
+
+
+def _unrepeated(array: Array, over: Iterable[int]) -> Array:
+    """Of size 1 along those of these axes where all numbers are the same."""
+    for axis in over:
+        first = array.take([0], axis)
+        if array.shape[axis] > 1 and np.array_equal(array, np.broadcast_to(first, array.shape)):
+            array = first
+    return array
 
 
 def _on_axis_1(

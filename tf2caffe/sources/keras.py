@@ -187,7 +187,9 @@ class _Tracer:
             if not reason and not _is_unrolled(operation):
                 return self._whole(operation, masked, flat, arguments, keywords)
             if reason:
-                self.notes.append(f"layer {operation.name!r}: {reason}; it is written step by step")
+                self.notes.append(
+                    f"layer {operation.name!r}: {reason}; its steps are traced one by one"
+                )
                 steps = step_by_step(operation)
         if _takes_training(operation):
             if keywords.get("training") is True and not _trains_by_default(operation):
