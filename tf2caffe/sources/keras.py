@@ -23,7 +23,7 @@ from tf2caffe.graph.identities import only_between, skip_identities
 from tf2caffe.ops import keras_layers
 from tf2caffe.options import Options
 from tf2caffe.sources import Source
-from tf2caffe.sources.stepwise import step_by_step, unsaid
+from tf2caffe.stepwise import step_by_step, unsaid
 from tfcaffe.errors import UnsupportedError
 from tfcaffe.keras_files import load_model
 from tfcaffe.keras_graph import Body, Calls, Step, functional
