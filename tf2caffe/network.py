@@ -200,6 +200,8 @@ def _input_layout(builder: Builder, tensor: Tensor) -> Layout:
     """How the input lies, so that the first layer with a kernel reads it as it is."""
     shape = tensor.shape
     usual = Layout.caffe(shape)
+    if not shape:
+        return Layout(((),), ())  # Caffe's readers have no blob without an axis
     if len(shape) < 3:
         return usual
     last = Layout.of_tensor(shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import prod
@@ -68,7 +69,7 @@ def from_definition(
             tf.graph_util.import_graph_def(kept, name="")
     except (ValueError, tf.errors.OpError) as error:
         reason = (str(error).strip().splitlines() or [""])[0]
-        raise UnsupportedError(f"TensorFlow cannot build the graph: {reason}") from error
+        raise UnsupportedError(_unregistered(kept, reason)) from error
     fed = {name: f"{node}:0" for name, (node, _) in inputs.items()}
     graph = record(traced.get_operations(), fed, outputs, leaves, origins)
     for node_name, shape in inputs.values():
@@ -79,6 +80,18 @@ def from_definition(
     if any(halves):
         graph.notes.append(HALVES)
     return graph
+
+
+def _unregistered(definition: Any, reason: str) -> str:
+    """What is wrong with a graph, which TensorFlow says; its own word for an op that it lacks."""
+    lacking = re.search(r"Op type not registered '(\w+)'", reason)
+    if lacking is None:
+        return f"TensorFlow cannot build the graph: {reason}"
+    names = [node.name for node in definition.node if node.op == lacking[1]]
+    return (
+        f"node {names[0]!r} ({lacking[1]}): TensorFlow has no such op; cut the network before it "
+        "with --outputs, or behind it with --inputs"
+    )
 
 
 def _numbers(tensor: Any) -> Array:

@@ -16,6 +16,8 @@ _PASSES_ON = frozenset(  # ops whose outputs are their inputs, as far as Caffe i
         "CheckNumerics",
         "EnsureShape",
         "Snapshot",
+        "GuaranteeConst",
+        "DeepCopy",
         "Print",
         "PlaceholderWithDefault",
     ]

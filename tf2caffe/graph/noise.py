@@ -53,6 +53,10 @@ def keep_everything(definition: Any, inputs: Mapping[str, str]) -> dict[str, str
             a, b = node.input[:2]
             kept = 0.0 if node.op == "GreaterEqual" else 1.0
             values |= {one: kept for one, other in ((a, b), (b, a)) if is_noise(other)}
+    for name, kept in list(values.items()):  # rate = 1 - keep_prob, of later TensorFlow 1
+        node = nodes.get(name.partition(":")[0])
+        if node is not None and node.op == "Sub" and _is_one(nodes.get(node.input[0])):
+            values.setdefault(node.input[1], 1.0 - kept)
     left = {}
     for name, tensor in inputs.items():
         node = nodes[tensor.partition(":")[0]]
@@ -61,6 +65,15 @@ def keep_everything(definition: Any, inputs: Mapping[str, str]) -> dict[str, str
         else:
             left[name] = tensor
     return left
+
+
+def _is_one(node: Any) -> bool:
+    from tensorflow import make_ndarray
+
+    if node is None or node.op != "Const":
+        return False
+    array = make_ndarray(node.attr["value"].tensor)
+    return bool(array.shape == () and array == 1)
 
 
 def _may_be_number(node: Any) -> bool:

@@ -10,6 +10,9 @@ from typing import Any
 _LEARNED = frozenset(
     [
         "Conv2D",
+        "_FusedConv2D",
+        "_FusedDepthwiseConv2dNative",
+        "_FusedMatMul",
         "Conv3D",
         "DepthwiseConv2dNative",
         "Conv2DBackpropInput",

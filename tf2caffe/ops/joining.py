@@ -34,6 +34,11 @@ def concat(site: Site) -> Value:
 def stack(site: Site) -> Value:
     """Concat along a new dimension."""
     rank = len(site.node.inputs[0].shape) + 1
+    if rank == 1:
+        raise site.refusal(
+            "joins single numbers that depend on the net's inputs, sizes most likely, and Caffe's "
+            "nets have fixed sizes; make a constant of the placeholder and freeze the graph again"
+        )
     dimension = int(site.attrs["axis"]) % rank
     values = []
     for i in range(len(site.node.inputs)):
