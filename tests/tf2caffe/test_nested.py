@@ -39,6 +39,16 @@ def test_names(tmp_path: Path, caffe: Caffe) -> None:
     assert sorted(blob.layer for blob in compared(model, net, caffe).blobs) == sorted(names)
 
 
+def test_a_name_that_another_layer_has(tmp_path: Path, caffe: Caffe) -> None:
+    import keras
+
+    x = keras.Input((4,), name="x")
+    fc = keras.layers.Dense(4, name="fc")
+    model = keras.Model(x, [fc(fc(x)), keras.layers.Dense(2, name="fc_2")(x)])
+    net = check(model, tmp_path, caffe)
+    assert {layer.name for layer in net.network.layers} == {"x", "fc", "fc_call2", "fc_2"}
+
+
 def test_cuts(tmp_path: Path, caffe: Caffe) -> None:
     import keras
 

@@ -94,8 +94,8 @@ def _name(layers: Sequence[NewLayer]) -> None:
     first_calls = {caffe_layer(layer.origin) for layer in layers if "#" not in layer.origin}
     for layer in layers:
         title = caffe_layer(layer.origin)
-        while "#" in layer.origin and title in first_calls:  # of another layer
-            title += "_"
+        if "#" in layer.origin and title in first_calls:  # of another layer
+            title = layer.origin.replace("#", "_call")
         groups.setdefault(title, []).append(layer)
     taken = set(groups)
     for origin, group in groups.items():
