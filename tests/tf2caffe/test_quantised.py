@@ -1,4 +1,4 @@
-"""Graphs that were trained for 8 bits: weights are rounded as TensorFlow does, activations not."""
+"""Networks of few bits: weights are rounded as TensorFlow and Keras do, activations not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from graphs import answer, assert_close, frozen, run, tf1
 from tfcaffe.errors import UnsupportedError
 from tfcaffe.oracle.pycaffe import Caffe
-from whole import written
+from whole import assert_equal, compared, randomised, written
 
 SHAPE = (2, 9, 8, 3)
 RNG = np.random.default_rng(8)
@@ -115,3 +115,28 @@ def test_a_layer_that_keras_quantised(tmp_path: Path) -> None:
     model.export(tmp_path / "saved", verbose=False)
     with pytest.raises(UnsupportedError, match=r"fc.*/Round' \(Round\).* before it was quant"):
         written(tmp_path / "saved", tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["int4", "int8"])
+def test_weights_that_keras_quantised(mode: str, tmp_path: Path, caffe: Caffe) -> None:
+    """A table of whole numbers and one of their scales; a product with weights of 4 bits."""
+    import keras
+
+    x = keras.Input((6,), name="x", dtype="int32")
+    y = keras.layers.Embedding(9, 4, name="table")(x)
+    y = keras.layers.Dense(3, name="fc")(y) if mode == "int4" else y
+    model = randomised(keras.Model(x, y))
+    model.quantize(mode)
+    net = written(model, tmp_path)
+    words = np.asarray([[0, 8, 3, 1, 1, 5]], np.float32)
+    assert_equal(compared(model, net, caffe, {"x": words}))
+    assert any("layer 'table': was quantised" in note for note in net.network.notes)
+
+
+def test_activations_that_keras_quantises(tmp_path: Path) -> None:
+    import keras
+
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2, name="fc")])
+    model.quantize("int8")
+    with pytest.raises(UnsupportedError, match=r"Round, layer 'fc'\): .* before it was quantised"):
+        written(model, tmp_path)

@@ -140,7 +140,7 @@ def _joined(
     hint: str,
 ) -> Value:
     """Slices that take part of the axis each, put together anew."""
-    parts = site.slices(x, axis, points[1:-1], f"{hint}_slice")
+    parts = site.slices(x, axis, points[1:-1], f"{hint}_slice") if points[2:] else [x.blob.raw]
     order = [i for a, b in runs for i, p in enumerate(points[:-1]) if a <= p < b]
     top = site.layer("Concat", *[parts[i] for i in order], hint=hint, axis=axis)
     return Value(top, resized(x, top.shape))

@@ -18,20 +18,24 @@ from tfcaffe.layout import Layout
 def embedding(site: Site) -> Value:
     """Embed: the indices are numbers of the net's float32 blobs, from 0 on."""
     x = site.value(1)
-    rows, size = site.node.inputs[0].shape
+    rows, *sizes = site.node.inputs[0].shape
+    size = sizes[0] if sizes else 1
     if rows > 1 << 24:
         raise site.refusal(f"a table of {rows} rows: float32 does not tell all indices apart")
     top = site.layer(
         "Embed",
         x,
-        weights={"weights": lambda: site.constant(0)},
+        weights={"weights": lambda: site.constant(0).reshape(rows, size)},
         hint="embed",
         num_output=size,
         input_dim=rows,
         bias_term=False,
     )
     new = len(x.layout.factors)
-    return Value(top, Layout((*x.layout.axes, (size,)), (*x.layout.dims, (new,))))
+    rows_ = Layout((*x.layout.axes, (size,)), (*x.layout.dims, (new,)))
+    layout = axes.reshaped(rows_, Tensor(site.node).shape)  # without the last one, of a vector
+    assert layout is not None
+    return Value(top, layout)
 
 
 @op("GatherV2", "Gather")

@@ -8,9 +8,9 @@ from tf2caffe.patterns import pattern
 
 @pattern("GatherV2", "Gather")
 def embedding(node: Node, graph: Graph) -> bool:
-    """Rows of a constant matrix; how Keras counts negative indices from the end is left out."""
+    """Rows of a constant matrix, or a vector's; how Keras counts from the end is left out."""
     table, indices = node.inputs[:2]
-    if graph.is_constant(indices) or not graph.is_constant(table) or len(table.shape) != 2:
+    if graph.is_constant(indices) or not graph.is_constant(table) or len(table.shape) not in (1, 2):
         return False
     if node.attrs.get("batch_dims") or (len(node.inputs) > 2 and graph.number(node.inputs[2]) != 0):
         return False

@@ -198,6 +198,11 @@ class _Tracer:
                     "the model's predict() computes it, with training=False"
                 )
             keywords = {**keywords, "training": False}
+        if mode := getattr(operation, "quantization_mode", None):
+            self.notes.append(
+                f"layer {operation.name!r}: was quantised ({mode}); its weights are written as the "
+                "numbers that they stand for"
+            )
         try:
             with steps:
                 return operation(*arguments, **keywords)
