@@ -36,7 +36,7 @@ _HEADERS = ("input_layer", "input_dim")
 _KEYS = ("dialect", "name", "about", "extends", "types", "without", "with", "header", "eps")
 _MORE_KEYS = ("forms", "limits", "seen")
 _LIMITS = ("name",)
-_FORMS = ("axes", "bottoms", "overhang", "ends")  # no fields; axes are the first bottom's
+_FORMS = ("axes", "bottoms", "overhang", "ends", "lists")  # no fields; axes: the first bottom's
 _DEPTH = 8  # files that extend each other
 
 Forms = Mapping[str, Mapping[str, tuple[str, ...]]]
@@ -95,7 +95,8 @@ def faults_of(dialect: Dialect, kind: str, bottoms: int, options: Any, **more: A
     """
     fields = [] if options is None else options.DESCRIPTOR.fields
     said = {f.name: _value(f, getattr(options, f.name)) for f in fields if f.message_type is None}
-    return list(dialect.faults(kind, bottoms, said | more))
+    lists = any(len(value) > 1 for value in said.values() if hasattr(value, "extend"))
+    return list(dialect.faults(kind, bottoms, said | {"lists": lists} | more))
 
 
 def _value(field_: Any, value: Any) -> Any:

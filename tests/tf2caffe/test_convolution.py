@@ -47,6 +47,20 @@ def test_dilation(size: tuple[int, int], tmp_path: Path, caffe: Caffe) -> None:
     assert uneven == 2 * (min(size) > 9) + 2
 
 
+def test_portable_dilations_are_alike(tmp_path: Path, caffe: Caffe) -> None:
+    """Readers take a list of two otherwise: zeros between the kernel's numbers do the same."""
+    from keras.layers import Conv2D, DepthwiseConv2D
+
+    cases = {
+        "one": [Conv2D(4, 3, dilation_rate=(1, 2), padding="same")],
+        "both": [DepthwiseConv2D((2, 3), dilation_rate=(2, 4), padding="same")],
+        "row": [Conv2D(4, (1, 3), dilation_rate=(2, 3))],
+    }
+    net = check(branches((10, 13, 3), cases), tmp_path, caffe, dialect="portable")
+    made = {la.origin: la.message.convolution_param for la in net.network.layers[1:]}
+    assert [list(made[name].dilation) for name in cases] == [[], [2], [3]]
+
+
 @pytest.mark.parametrize("size", _SIZES)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_depthwise_separable_and_grouped(

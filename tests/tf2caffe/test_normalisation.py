@@ -131,6 +131,18 @@ def test_portable_layers(tmp_path: Path, caffe: Caffe) -> None:
     assert np.allclose(eps, 1e-5)
 
 
+@pytest.mark.parametrize("bias", [1.0, 2.0])
+def test_portable_response_normalisation(bias: float, tmp_path: Path, caffe: Caffe) -> None:
+    """Three readers take no bias but 1: a factor behind it does the rest."""
+    import tensorflow as tf
+
+    def normalised(x: Any) -> Any:
+        return tf.nn.local_response_normalization(x, 2, bias, 0.7, 0.75)
+
+    types = "LRN" if bias == 1 else "LRN Power"
+    check_table({"local": (normalised, types)}, tmp_path, caffe, IMAGE, dialect="portable")
+
+
 @pytest.mark.parametrize("shape", [(8,), (5, 8), (2, 3, 4, 8)])
 def test_any_rank(shape: tuple[int, ...], tmp_path: Path, caffe: Caffe) -> None:
     from keras import layers

@@ -157,14 +157,13 @@ def test_portable_maxima_lose_no_window(
     size: tuple[int, int], tmp_path: Path, caffe: Caffe
 ) -> None:
     """Where Caffe drops one that begins in the pads, a layer before pads or cuts instead."""
-    from keras.layers import Activation, MaxPooling2D, ReLU, ZeroPadding2D
+    from keras.layers import Activation, MaxPooling2D, ZeroPadding2D
 
-    cases = {
-        f"{name}_k{kernel}_s{stride}": [*first, *pad, MaxPooling2D(kernel, stride, padding)]
-        for name, first in (("sign", [Activation("tanh")]), ("positive", [ReLU()]))
-        for kernel, stride in product([2, 3, 4], [2, 3, 4])
-        for pad, padding in (([], "same"), ([ZeroPadding2D(1)], "valid"))
-    }
+    cases = {}
+    for first, k, s in product(["tanh", "relu"], [2, 3, 4], [2, 3, 4]):
+        cases[f"{first}_k{k}_s{s}"] = [Activation(first), MaxPooling2D(k, s, "same")]
+        pooled = [ZeroPadding2D(1), MaxPooling2D(k, s)]
+        cases[f"{first}_k{k}_s{s}_padded"] = [Activation(first), *pooled]
     check(branches((*size, 3), cases, batch=1), tmp_path, caffe, dialect="portable")
 
 
@@ -233,9 +232,11 @@ def test_explicit_pads(tmp_path: Path, caffe: Caffe) -> None:
             (3, 1, "behind", [[0, 2], [0, 1]]),
             (3, 2, "front", [[2, 0], [1, 0]]),
             (2, 1, "mixed", [[1, 0], [0, 1]]),
+            (2, 2, "odd", [[1, 0], [1, 1]]),
         ]
     }
-    check(branches((7, 10, 3), cases), tmp_path, caffe)
+    for dialect in ("caffe-1.0", "portable"):
+        check(branches((7, 10, 3), cases), tmp_path, caffe, dialect=dialect)
 
 
 def test_kernel_and_strides_as_inputs(tmp_path: Path, caffe: Caffe) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from math import prod
+from math import gcd, prod
 from typing import Any
 
 from tf2caffe.net.site import Site
@@ -30,6 +30,13 @@ class Windows:
     def extents(self) -> tuple[int, ...]:
         """From a window's first number to its last."""
         return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True))
+
+    @property
+    def along(self) -> tuple[int, ...]:
+        """The dilations; along a kernel of size 1 any is the same."""
+        axes = list(zip(self.kernel, self.dilations, strict=True))
+        most = max([1, *(d for k, d in axes if k > 1)])
+        return tuple(d if k > 1 else most for k, d in axes)
 
     def counts(self, sizes: Sequence[int]) -> tuple[int, ...]:
         """How many windows TensorFlow makes along each axis."""
@@ -64,6 +71,23 @@ def of_node(site: Site, kernel: Sequence[int], sizes: Sequence[int]) -> Windows:
         strides,
     )
     return replace(found, pads=pads)
+
+
+def sayable(site: Site, kind: str, found: Windows) -> tuple[Windows, tuple[int, ...]]:
+    """The windows as the dialect can say them, and how far apart a kernel's numbers then lie.
+
+    Where it has no such dilation, zeros between the numbers of the kernel do the same.
+    """
+    count = len(found.kernel)
+    wanted, common = found.along, gcd(*found.along)
+    for dilations in (wanted, (common,) * count, (1,) * count):
+        several = len({*dilations}) > 1
+        said = [] if {*dilations} == {1} else list(dilations if several else dilations[:1])
+        if site.dialect.allows(kind, lists=several, dilation=said):
+            break
+    apart = tuple(d // now for d, now in zip(wanted, dilations, strict=True))
+    kernel = tuple((k - 1) * a + 1 for k, a in zip(found.kernel, apart, strict=True))
+    return replace(found, kernel=kernel, dilations=dilations), apart
 
 
 def tf_pads(

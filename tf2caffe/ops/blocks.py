@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NoReturn
 
 import numpy as np
@@ -12,7 +13,7 @@ from tf2caffe.net.site import Site
 from tf2caffe.net.value import Value
 from tf2caffe.net.windows import Windows
 from tf2caffe.ops import no_op, op
-from tf2caffe.ops.convolution import even, zero_rows
+from tf2caffe.ops.convolution import even, holed, zero_rows
 
 
 @op("DepthToSpace", "SpaceToDepth")
@@ -58,11 +59,12 @@ def patches(site: Site) -> Value:
     """Each window's numbers, row by row, in one place: a one-hot Convolution."""
     x = site.image(0)
     kernel, strides, rates = (site.spatial(site.attrs[n]) for n in ("ksizes", "strides", "rates"))
-    found = Windows(kernel, strides, rates, ())
+    found, apart = windows.sayable(site, "Convolution", Windows(kernel, strides, rates, ()))
     pads = windows.tf_pads(site.attrs["padding"], (), x.shape[2:], found.extents, strides)
     channels, outputs = x.shape[1], int(np.prod(kernel)) * x.shape[1]
-    x, found, more = even(site, x, Windows(kernel, strides, rates, pads), outputs)
-    ones = np.eye(outputs, dtype=np.float32).reshape(-1, *kernel, channels).transpose(0, 3, 1, 2)
+    x, found, more = even(site, x, replace(found, pads=pads), outputs)
+    eye = np.eye(outputs, dtype=np.float32).reshape(*kernel, channels, outputs)
+    ones = holed(eye, apart).transpose(3, 2, 0, 1)
     top = site.layer(
         "Convolution",
         x,

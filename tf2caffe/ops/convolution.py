@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -28,12 +28,13 @@ def convolution(site: Site) -> Value:
     else:
         groups, outputs = channels // shape[-2], shape[-1]
     found = windows.of_node(site, shape[:-2], x.shape[2:])
+    found, apart = windows.sayable(site, "Convolution", found)
     x, found, more = even(site, x, found, outputs // groups)
     # As a depthwise kernel has it: each channel's outputs behind the channel.
     laid = (channels, outputs // channels) if groups == channels else shape[-2:]
 
     def kernel() -> np.ndarray:
-        return zero_rows(site.constant(1).reshape((*shape[:-2], *laid)), more)
+        return zero_rows(holed(site.constant(1).reshape((*shape[:-2], *laid)), apart), more)
 
     weights: dict[str, Read] = {"weights": kernel}
     if len(site.node.inputs) > 2:
@@ -79,6 +80,16 @@ def even(site: Site, x: Value, found: Windows, across: int) -> tuple[Value, Wind
     before = [(a - p, b - p) for p, (a, b) in zip(pads, found.pads, strict=True)]
     x = padded(site, x, before)
     return x, replace(found, pads=tuple((p, p) for p in pads)), ((0, 0),) * len(pads)
+
+
+def holed(kernel: np.ndarray, apart: Sequence[int]) -> np.ndarray:
+    """A kernel's numbers further apart along its first axes, zeros between them."""
+    if set(apart) == {1}:
+        return kernel
+    sizes = [(k - 1) * a + 1 for k, a in zip(kernel.shape, apart, strict=False)]
+    wide = np.zeros((*sizes, *kernel.shape[len(sizes) :]), kernel.dtype)
+    wide[tuple(slice(None, None, a) for a in apart)] = kernel
+    return wide
 
 
 def zero_rows(kernel: np.ndarray, more: Pads, behind: int = 2) -> np.ndarray:

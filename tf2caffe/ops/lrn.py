@@ -17,22 +17,25 @@ def across_channels(site: Site) -> Value:
     """x · (bias + alpha · sum of squares) ^ -beta; the last dimension has the channels.
 
     Caffe divides its own alpha by the count of channels. Source: lrn_layer.cpp, LayerSetUp;
-    the op LRN's documentation.
+    the op LRN's documentation. Where readers take no bias but 1, a factor does the rest.
     """
     x = site.value()
     size = 2 * int(site.attrs["depth_radius"]) + 1
     shape = x.tf_shape
     x = site.to(x, Layout.of_tensor(shape))
+    alpha, beta, bias = (float(site.attrs[name]) for name in ("alpha", "beta", "bias"))
+    over = 1.0 if site.dialect.allows("LRN", k=bias) else bias
     top = site.layer(
         "LRN",
         x,
         hint="norm",
         local_size=size,
-        alpha=_times(float(site.attrs["alpha"]), size),
-        beta=float(site.attrs["beta"]),
-        k=float(site.attrs["bias"]),
+        alpha=_times(alpha / over, size),
+        beta=beta,
+        k=bias / over,
     )
-    return site.like(top, x)
+    y = site.like(top, x)
+    return y if over == 1 else site.power(y, scale=over**-beta, hint="scale")
 
 
 @op("lrnWithin")

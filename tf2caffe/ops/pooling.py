@@ -133,7 +133,8 @@ def _maximum(site: Site, x: Value, found: Windows) -> Value:
 def _trimmed(site: Site, x: Value, found: Windows) -> tuple[Value, Windows]:
     """An image that the windows fill, and windows with the pads that are left.
 
-    What no window reads is cut off. Zeros are as good as pads where no number is below them.
+    What no window reads is cut off, or so many zeros are added that Caffe drops no window.
+    Zeros are as good as pads where no number is below them.
 
     Raises:
         UnsupportedError: there is nothing to cut or to pad.
@@ -144,9 +145,10 @@ def _trimmed(site: Site, x: Value, found: Windows) -> tuple[Value, Windows]:
         x.shape[2:], found.counts(x.shape[2:]), found.strides, found.kernel, found.pads, strict=True
     ):
         pair = (before, (count - 1) * stride + kernel - before - size)
-        here = pair if zeros_do else (min(pair[0], 0), min(pair[1], 0))
-        sides.append(here)
-        pads.append((pair[0] - here[0], pair[1] - here[1]))
+        front, behind = (0, 0) if zeros_do else (max(pair[0], 0), max(pair[1], 0))
+        spare = 0 if zeros_do or behind else -front % stride
+        sides.append((pair[0] - front, pair[1] - behind + spare))
+        pads.append((front, behind - spare))
     if not any(map(any, sides)):
         raise _unsayable(site, found)
     return padded(site, x, sides), replace(found, pads=tuple(pads))

@@ -13,7 +13,7 @@ from tf2caffe.net.site import Site
 from tf2caffe.net.value import Value
 from tf2caffe.net.windows import Pads, Windows
 from tf2caffe.ops import op
-from tf2caffe.ops.convolution import kernel_shape, zero_rows
+from tf2caffe.ops.convolution import holed, kernel_shape, zero_rows
 from tf2caffe.ops.padding import padded
 
 Read = Callable[[], np.ndarray]
@@ -35,6 +35,7 @@ def transposed(site: Site) -> Value:
     crops = site.spatial(site.attrs.get("crops") or [(0, 0)] * len(shape))
     before = [w + sum(c) for w, c in zip(wanted, crops, strict=True)]
     found = windows.of_node(site, shape[:-2], before)
+    found, apart = windows.sayable(site, "Deconvolution", found)
     if site.attrs.get("fixes"):
         site.fixes(x)
     sides = _sides(found, x.shape[2:], before, crops)
@@ -42,7 +43,12 @@ def transposed(site: Site) -> Value:
     if site.node.op == "DepthwiseConv2dNativeBackpropInput":
         groups, shape = shape[-2], (*shape[:-2], 1, x.shape[1])
     pads, more, rest = _evened(found, sides, x.shape[1] // groups)
-    weights: dict[str, Read] = {"weights": lambda: zero_rows(site.constant(1).reshape(shape), more)}
+    laid = shape
+
+    def kernel() -> np.ndarray:
+        return zero_rows(holed(site.constant(1).reshape(laid), apart), more)
+
+    weights: dict[str, Read] = {"weights": kernel}
     if len(site.node.inputs) > 3:
         weights["bias"] = lambda: site.constant(3)
     late = "bias" in weights and any(side < 0 for pair in rest for side in pair)
