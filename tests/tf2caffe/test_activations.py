@@ -17,8 +17,8 @@ from whole import written
 IMAGE = (5, 6, 4)
 CLIPPED = "Power ReLU Power ReLU Eltwise"
 POLY = "Power Eltwise Power Eltwise Power Eltwise Power"
-GELU = f"AbsVal Power {POLY} Power Exp Eltwise ReLU Eltwise Eltwise"
-GELU_TANH = "Power Power Eltwise TanH Power Eltwise"
+GELU = f"AbsVal Power {POLY} Eltwise Exp Eltwise ReLU Eltwise Eltwise"
+GELU_TANH = "Eltwise Power Eltwise TanH Power Eltwise"
 SWITCH = "Threshold Eltwise"
 
 
@@ -94,11 +94,11 @@ def tensorflow_cases() -> dict[str, Case]:
         "old_leaky": (lambda x: tf.maximum(0.1 * x, x), "ReLU"),
         "old_prelu": (lambda x: tf.nn.relu(x) + slopes * (x - tf.abs(x)) * 0.5, "PReLU"),
         "swish": (lambda x: x * tf.sigmoid(1.702 * x), "Power Sigmoid Eltwise"),
-        "square": (tf.square, "Power"),
+        "square": (tf.square, "Eltwise"),
         "cube": (lambda x: x**3, "Power"),
         "root": (lambda x: tf.sqrt(tf.nn.relu(x)), "ReLU Power"),
-        "inverse_root": (lambda x: tf.math.rsqrt(x * x + 0.1), "Power Power"),
-        "inverse": (lambda x: tf.math.reciprocal(x * x + 1), "Power Power"),
+        "inverse_root": (lambda x: tf.math.rsqrt(x * x + 0.1), "Eltwise Power"),
+        "inverse": (lambda x: tf.math.reciprocal(x * x + 1), "Eltwise Power"),
         "odd_power": (lambda x: tf.abs(x) ** 0.7, "AbsVal Power"),
         "power_of_two": (lambda x: 2.0**x, "Exp"),
         "log": (lambda x: tf.math.log(tf.abs(x) + 0.1), "AbsVal Power Log"),

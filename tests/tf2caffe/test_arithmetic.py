@@ -44,7 +44,7 @@ def constant_cases() -> dict[str, Case]:
         "nothing": (lambda x: tf.abs(x * 2 * 0.5 + 0.0), "AbsVal"),
         "same_everywhere": (lambda x: x * [2.0, 2.0, 2.0, 2.0], "Power"),
         "read_twice": (lambda x: (lambda y: y * channel + y)(x + channel), "Scale Scale Eltwise"),
-        "distance": (lambda x: tf.math.squared_difference(x, channel), "Scale Power"),
+        "distance": (lambda x: tf.math.squared_difference(x, channel), "Scale Eltwise"),
     }
 
 

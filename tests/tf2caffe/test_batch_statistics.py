@@ -18,7 +18,7 @@ from whole import randomised, written
 
 RNG = np.random.default_rng(6)
 GAMMA, BETA = (RNG.standard_normal(4).astype(np.float32) for _ in range(2))
-SHORT = ["Input", "MVN", "Power", "Pooling", "Reshape", "Power", "Scale", "Scale"]
+SHORT = ["Input", "MVN", "Eltwise", "Pooling", "Reshape", "Power", "Scale", "Scale"]
 
 
 def fused(tf: Any, v1: Any, x: Any) -> Any:

@@ -103,7 +103,7 @@ def test_what_training_left_is_gone(name: str, tmp_path: Path) -> None:
 
     graph, _ = tf1(build)
     net = written(frozen(graph, tmp_path), tmp_path)
-    assert net.types == ["Input", "Power", *layers, "Power"]
+    assert net.types == ["Input", "Eltwise", *layers, "Power"]
     assert tuple(net.network.layers[0].tops[0].shape) == (1, 3, 9, 8)
     last = net.network.layers[-1].message.power_param
     assert last.scale == (3 if name == "dropout of a product" else 1)

@@ -14,8 +14,8 @@ from tfcaffe.oracle.pycaffe import Caffe
 from whole import assert_equal, check, compared
 
 IMAGE = (5, 6, 4)
-BY_ONES = "Convolution Convolution Eltwise Power Convolution Power Convolution Eltwise"
-BY_ROWS = "MVN Power Pooling Reshape Power Scale"
+BY_ONES = "Convolution Convolution Eltwise Eltwise Convolution Power Convolution Eltwise"
+BY_ROWS = "MVN Eltwise Pooling Reshape Power Scale"
 GROUPS = f"Reshape {BY_ROWS} Reshape Scale"
 
 
@@ -33,7 +33,7 @@ def layer_cases() -> dict[str, Case]:
         "layer_rows": (layers.LayerNormalization(axis=1), ""),
         "root_mean": (
             layers.RMSNormalization(),
-            "Power Convolution Power Convolution Eltwise Scale",
+            "Eltwise Convolution Power Convolution Eltwise Scale",
         ),
         "groups": (group(2), GROUPS),
         "groups_plain": (group(2, center=False, scale=False), ""),
@@ -106,7 +106,7 @@ def hand_cases() -> dict[str, Case]:
         "batch_neither": (lambda x: batch(x, None, None), "BatchNorm"),
         "unit": (
             lambda x: tf.nn.l2_normalize(x, -1),
-            "Power Convolution Power ReLU Eltwise Power Convolution Eltwise",
+            "Eltwise Convolution Power ReLU Eltwise Power Convolution Eltwise",
         ),
         "unit_plane": (lambda x: tf.nn.l2_normalize(x, [1, 2]), ""),
         "unit_zero": (lambda x: tf.nn.l2_normalize(x * 0, -1) + x, ""),

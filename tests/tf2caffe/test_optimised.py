@@ -216,4 +216,4 @@ def test_a_share_that_dropout_keeps(tmp_path: Path) -> None:
 
     graph, _ = tf1(build)
     net = written(frozen(graph, tmp_path), tmp_path)
-    assert net.types == ["Input", "Power", "AbsVal"]
+    assert net.types == ["Input", "Eltwise", "AbsVal"]

@@ -80,7 +80,7 @@ def test_what_is_made_of_them(tmp_path: Path, caffe: Caffe) -> None:
         ),
         "variance": (lambda x: tf.math.reduce_variance(x, [1, 2]), ""),
         "deviation": (lambda x: tf.math.reduce_std(x, [3]), ""),
-        "length": (lambda x: tf.norm(x, axis=-1), "Power Convolution Power"),
+        "length": (lambda x: tf.norm(x, axis=-1), "Eltwise Convolution Power"),
         "nothing": (lambda x: tf.abs(tf.reduce_mean(x[:, :, :, None], 3)), "AbsVal"),
     }
     check_table(cases, tmp_path, caffe, IMAGE)

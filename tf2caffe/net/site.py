@@ -227,6 +227,10 @@ class Site:
         """a · b, both lying alike."""
         return self.like(self.layer("Eltwise", a, b, hint=hint or "prod", operation="PROD"), a)
 
+    def square(self, x: Value) -> Value:
+        """x · x: Caffe's Power takes twenty times as long, by `pow` of the C library."""
+        return self.product(x, x, hint="square")
+
     def sum(self, a: Value, b: Value, hint: str = "") -> Value:
         """a + b, both lying alike."""
         return self.like(self.layer("Eltwise", a, b, hint=hint or "sum", operation="SUM"), a)

@@ -43,14 +43,14 @@ def squared_difference(site: Site) -> Value:
         difference = affine(site, site.value(1 - c), 1.0, -site.constant(c))
     else:
         difference = eltwise(site, site.value(0), site.value(1), "SUB")
-    return site.power(difference, power=2.0, hint="square")
+    return site.square(difference)
 
 
 @op("Mul")
 def multiply(site: Site) -> Value:
     """x · y."""
     if site.node.inputs[0] == site.node.inputs[1]:
-        return site.power(site.value(0), power=2.0, hint="square")
+        return site.square(site.value(0))
     return eltwise(site, site.value(0), site.value(1), "PROD")
 
 

@@ -80,7 +80,7 @@ def _elu(site: Site, alpha: float) -> Value:
     if site.dialect.has("ELU"):
         return plain(site, x, "ELU", alpha=alpha)
     below = plain(site, site.power(x, scale=-1.0, hint="neg"), "ReLU", "below")
-    curve = site.power(_bell(site, below), scale=alpha, shift=-alpha, hint="curve")
+    curve = site.power(_bell(site, below, 1.0), scale=alpha, shift=-alpha, hint="curve")
     return site.sum(plain(site, x, "ReLU"), curve)
 
 
@@ -150,12 +150,18 @@ def negative(site: Site) -> Value:
     return site.power(site.value(), scale=-1.0, hint="neg")
 
 
-_POWERS = {"Square": 2.0, "Sqrt": 0.5, "Rsqrt": -0.5, "Reciprocal": -1.0}
+@op("Square")
+def square(site: Site) -> Value:
+    """x · x."""
+    return site.square(site.value())
+
+
+_POWERS = {"Sqrt": 0.5, "Rsqrt": -0.5, "Reciprocal": -1.0}
 
 
 @op(*_POWERS)
 def root(site: Site) -> Value:
-    """Power, which is `pow` of the C library: right for x² of x < 0 and the root of 0."""
+    """Power, which is `pow` of the C library: right for the root of 0."""
     return site.power(site.value(), power=_POWERS[site.node.op], hint=site.node.op.lower())
 
 
@@ -256,15 +262,15 @@ def erf_tail(site: Site, x: Value, scale: float, weight: float = 1.0) -> tuple[V
         product = site.product(sum_, t, hint="poly")
         sum_ = site.power(product, shift=a, hint="poly")
     sum_ = site.product(sum_, t, hint="poly")
-    square = site.power(x, scale=scale, power=2.0, hint="square")
-    return size, site.product(sum_, _bell(site, square), hint="tail")
+    return size, site.product(sum_, _bell(site, site.square(x), scale**2), hint="tail")
 
 
-def _bell(site: Site, square: Value) -> Value:
-    """exp(-x) of an x ≥ 0, or 1 / sigmoid(x) - 1 where a dialect has no Exp."""
+def _bell(site: Site, x: Value, scale: float) -> Value:
+    """exp(-scale · x) of an x ≥ 0, or 1 / sigmoid(scale · x) - 1 where a dialect has no Exp."""
     if site.dialect.has("Exp"):
-        return plain(site, square, "Exp", scale=-1.0)
-    inverse = site.power(plain(site, square, "Sigmoid"), power=-1.0, hint="inverse")
+        return plain(site, x, "Exp", scale=-scale)
+    x = x if scale == 1 else site.power(x, scale=scale, hint="scale")
+    inverse = site.power(plain(site, x, "Sigmoid"), power=-1.0, hint="inverse")
     return site.power(inverse, shift=-1.0, hint="exp")
 
 
@@ -281,8 +287,8 @@ def gelu_tanh(site: Site) -> Value:
     """x · (1 + tanh(x · (a + b · x²))) / 2."""
     x = site.value()
     a, b = math.sqrt(2 / math.pi), 0.044715 * math.sqrt(2 / math.pi)
-    square = site.power(x, scale=math.sqrt(b), power=2.0, hint="square")
-    inner = site.product(x, site.power(square, shift=a, hint="inner"), hint="inner")
+    inner = site.power(site.square(x), scale=b, shift=a, hint="inner")
+    inner = site.product(x, inner, hint="inner")
     gate = site.power(plain(site, inner, "TanH"), scale=0.5, shift=0.5, hint="gate")
     return site.product(x, gate)
 

@@ -40,7 +40,7 @@ def _in_steps(site: Site, x: Value, over: list[int], eps: float | None) -> Value
     centred = eltwise(site, x, reduce(site, x, over, "mean"), "SUB")
     if eps is None:
         return centred
-    variance = reduce(site, site.power(centred, power=2.0, hint="square"), over, "mean")
+    variance = reduce(site, site.square(centred), over, "mean")
     deviation = site.power(variance, power=0.5, hint="deviation")
     inverse = site.power(deviation, shift=eps, power=-1.0, hint="inverse")
     return eltwise(site, centred, inverse, "PROD")

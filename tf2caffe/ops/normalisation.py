@@ -143,7 +143,7 @@ def _standardised(
 def _anywhere(site: Site, x: Value, over: list[int], eps: float) -> Value:
     """Means by layers of one weight, spread over x again."""
     centred = eltwise(site, x, reduce(site, x, over, "mean"), "SUB")
-    variance = reduce(site, site.power(centred, power=2.0, hint="square"), over, "mean")
+    variance = reduce(site, site.square(centred), over, "mean")
     inverse = site.power(variance, shift=eps, power=-0.5, hint="inverse")
     return eltwise(site, centred, inverse, "PROD")
 
@@ -166,7 +166,7 @@ def _rows(site: Site, x: Value, over: list[int], eps: float) -> Value | None:
     if not (len(x.shape) == 4 and x.shape[1] == rows):
         y = site.reshape(y, (x.shape[0], rows, length, 1))
     y = Value(site.layer("MVN", y, hint="centred", normalize_variance=False), y.layout)
-    square = site.power(y, power=2.0, hint="square")
+    square = site.square(y)
     pooled = site.layer("Pooling", square, hint="variance", pool="AVE", global_pooling=True)
     small = site.reshape(pooled.raw, (shape[0], rows))
     small = site.power(small, shift=eps, power=-0.5, hint="inverse")
