@@ -137,13 +137,18 @@ def prelu(node: Node, graph: Graph) -> bool:
                 slope = graph.later(
                     f"{slope.node.name}:negated", slope.shape, partial(_negated, graph, slope)
                 )
-            single = graph.number(slope) if slope.shape == () else None
-            if single is not None:
-                node.op, node.inputs, node.attrs = "LeakyRelu", [x], {"alpha": single}
-            else:
-                node.op, node.inputs, node.attrs = "pRelu", [x, slope], {}
+            become_prelu(node, graph, x, slope)
             return True
     return False
+
+
+def become_prelu(node: Node, graph: Graph, x: Tensor, slope: Tensor) -> None:
+    """A node becomes x where x > 0, else slope · x."""
+    single = graph.number(slope) if slope.shape == () else None
+    if single is not None:
+        node.op, node.inputs, node.attrs = "LeakyRelu", [x], {"alpha": single}
+    else:
+        node.op, node.inputs, node.attrs = "pRelu", [x, slope], {}
 
 
 def _negated(graph: Graph, slope: Tensor) -> Array:
@@ -204,56 +209,6 @@ def positive(node: Node, graph: Graph) -> bool:
             node.op, node.inputs, node.attrs = "same", [x], {}
             return True
     return False
-
-
-@pattern("SelectV2", "Select")
-def elu(node: Node, graph: Graph) -> bool:
-    """elu(x) where x > 0, else alpha · elu(x): Keras's ELU layer."""
-    test, y, product = node.inputs
-    if y.op != "Elu" or product.op != "Mul" or y not in product.node.inputs:
-        return False
-    a, b = product.node.inputs
-    alpha = graph.number(b if a == y else a)
-    x = y.node.inputs[0]
-    if test.op not in ("Greater", "GreaterEqual") or test.node.inputs[0] != x:
-        return False
-    if alpha is None or graph.number(test.node.inputs[1]) != 0:
-        return False
-    node.op, node.inputs, node.attrs = "Elu", [x], {"alpha": alpha}
-    return True
-
-
-@pattern("SelectV2", "Select")
-def elu_of_exp(node: Node, graph: Graph) -> bool:
-    """x where x > 0, else alpha · (exp(x) - 1)."""
-    test, a, b = node.inputs
-    if test.op not in ("Greater", "GreaterEqual", "Less", "LessEqual"):
-        return False
-    x, below = (a, b) if test.op.startswith("Greater") else (b, a)
-    if test.node.inputs[0] != x or graph.number(test.node.inputs[1]) != 0:
-        return False
-    alpha = _exp_minus_1(below, x, graph)
-    if alpha is None:
-        return False
-    node.op, node.inputs, node.attrs = "Elu", [x], {"alpha": alpha}
-    return True
-
-
-def _exp_minus_1(tensor: Tensor, x: Tensor, graph: Graph) -> float | None:
-    """The factor of exp(x) - 1; None if it is something else."""
-    if tensor.op == "Mul":
-        for inner, factor in (tensor.node.inputs, tensor.node.inputs[::-1]):
-            number = graph.number(factor)
-            if number is not None and (alpha := _exp_minus_1(inner, x, graph)) is not None:
-                return alpha * number
-        return None
-    if tensor.op == "Expm1":
-        return 1.0 if tensor.node.inputs[0] == x else None
-    sign = {"Sub": 1.0, "AddV2": -1.0}.get(tensor.op)
-    if sign is None or graph.number(tensor.node.inputs[1]) != sign:
-        return None
-    power = tensor.node.inputs[0]
-    return 1.0 if power.op == "Exp" and power.node.inputs[0] == x else None
 
 
 @pattern("SelectV2")
