@@ -22,6 +22,7 @@ _PASSES_ON = frozenset(  # ops whose outputs are their inputs, as far as Caffe i
         "PlaceholderWithDefault",
     ]
 )
+_SWITCHES = ("Switch", "RefSwitch")  # of what is computed at all, either output is the input
 NO_PATH = "the outputs do not depend on the inputs; see --inputs and --outputs"
 HALVES = "the source rounds to 16 bits between its layers; Caffe computes with 32 bits throughout"
 
@@ -37,7 +38,7 @@ def skip_identities(graph: Graph) -> None:
             seen.append(tensor)
             if tensor.op == "Cast" and "16" in tensor.node.attrs["DstT"].name:
                 halves.add(tensor.node)
-            tensor = tensor.node.inputs[tensor.index]
+            tensor = tensor.node.inputs[0 if tensor.op in _SWITCHES else tensor.index]
         tensor = alias.get(tensor, tensor)
         alias.update(dict.fromkeys(seen, tensor))
         return tensor
@@ -85,7 +86,7 @@ def _passes_on(graph: Graph, tensor: Tensor) -> bool:
         whole = new.name in ("int32", "int64") and (not old.is_floating or _is_whole(tensor))
         kept = new.is_floating and new.size > 1  # float8 is meant to round
         return (kept or whole) and not graph.is_constant(tensor)
-    return tensor.op in _PASSES_ON and tensor.node not in graph.values
+    return tensor.op in (*_PASSES_ON, *_SWITCHES) and tensor.node not in graph.values
 
 
 def _is_whole(tensor: Tensor) -> bool:
