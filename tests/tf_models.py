@@ -36,11 +36,16 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "mnistcls_tf1_ckpt/model.ckpt-0": {"inputs": ["Reshape"], "outputs": ["dense2/BiasAdd"]},
     "mtcnn_tf1_ckpt/PNet-18": {"outputs": ["conv4_1/Softmax", "conv4_2/BiasAdd"]},
     "mtcnn_tf1_ckpt/RNet-14": {"outputs": ["cls_fc/Softmax", "bbox_fc/BiasAdd"]},
+    # the networks within a cascade, which as a whole depends on the data: in a branch, in a loop
     "mtcnn_tf_frozen/mtcnn.pb": {
-        "input_shape": {"input": (120, 160, 3), "min_size": (), "factor": (), "thresholds": (3,)}
+        "inputs": ["onet/cond/CropAndResize"],
+        "outputs": ["onet/cond/prob1", "onet/cond/conv6-2/BiasAdd", "onet/cond/conv6-3/BiasAdd"],
+        "input_shape": {"onet/cond/CropAndResize": (1, 48, 48, 3)},
     },
     "mtcnn_tf_frozen/mtcnn_1.12.pb": {
-        "input_shape": {"input": (120, 160, 3), "min_size": (), "factor": (), "thresholds": (3,)}
+        "inputs": ["pnet/while/ResizeBilinear"],
+        "outputs": ["pnet/while/prob1", "pnet/while/conv4-2/BiasAdd"],
+        "input_shape": {"pnet/while/ResizeBilinear": (1, 60, 80, 3)},
     },
     "mtcnn_tf_frozen/pnet.pb": {"input_shape": {"pnet/input": (1, 91, 120, 3)}},
     "mtcnn_tf_frozen/rnet.pb": {"input_shape": {"rnet/input": (2, 24, 24, 3)}},
@@ -133,12 +138,20 @@ def reference(name: str, graph: Graph, path: Path) -> Path:
             definition = v1.graph_util.convert_variables_to_constants(
                 session, session.graph_def, list(outputs.values())
             )
+    switches = {node.name for node in definition.node if node.op == "Switch"}
     fed = {tensor.node.name: (title, tensor) for title, tensor in graph.inputs.items()}
     by_name = {node.name: node for node in definition.node}
     for node in definition.node:
         if node.op == "Dequantize":
             _without_nan(node, by_name)
         inputs = [_renamed(i, fed) for i in node.input]
+        if node.op in ("Switch", "Enter"):  # cut within a branch or a loop: it is gone through
+            dtype = node.attr["T"].type
+            node.op, inputs = "Identity", inputs[:1]
+            node.attr.clear()
+            node.attr["T"].type = dtype
+        if switches:
+            inputs = [_node(i) if _node(i) in switches else i for i in inputs if i[0] != "^"]
         if node.name in fed:
             title, tensor = fed[node.name]
             node.Clear()
@@ -170,6 +183,10 @@ def _without_nan(node: Any, by_name: Any) -> None:
         node.attr["dtype"].type = tf.float32.as_datatype_enum
         zeros = np.zeros(codes.shape, np.float32)
         node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(zeros))
+
+
+def _node(tensor: str) -> str:
+    return tensor.partition(":")[0]
 
 
 def _renamed(tensor: str, fed: Any) -> str:
