@@ -99,6 +99,7 @@ def tensorflow_cases() -> dict[str, Case]:
             lambda x: tf.maximum(0.0, x) + slopes * tf.minimum(x, 0.0),
             "PReLU",
         ),
+        "prelu_turned": (lambda x: tf.nn.relu(x) + slopes * -tf.nn.relu(-x), "PReLU"),
         "leaky_where": (lambda x: tf.where(x < 0, 0.2 * x, x), "ReLU"),
         "no_prelu": (lambda x: tf.where(x > 0.1, x, slopes * x), ""),
         "no_prelu_turned": (lambda x: tf.where(x < 0, x, slopes * x), ""),

@@ -38,16 +38,24 @@ def prelu_of_choice(node: Node, graph: Graph) -> bool:
 
 @pattern("AddV2")
 def prelu_of_bounds(node: Node, graph: Graph) -> bool:
-    """max(x, 0) + slope · min(x, 0)."""
+    """max(x, 0) + slope · min(x, 0), either as a ReLU."""
     for above, below in (node.inputs, node.inputs[::-1]):
         x = above.node.inputs[0] if above.op == "Relu" else _bounded(above, "Maximum", graph)
         if x is None or below.op != "Mul":
             continue
         for slope, other in (below.node.inputs, below.node.inputs[::-1]):
-            if graph.is_constant(slope) and _bounded(other, "Minimum", graph) == x:
+            if graph.is_constant(slope) and _below(other, graph) == x:
                 become_prelu(node, graph, x, slope)
                 return True
     return False
+
+
+def _below(tensor: Tensor, graph: Graph) -> Tensor | None:
+    """The x of min(x, 0) or -relu(-x)."""
+    if tensor.op == "Neg" and (inner := tensor.node.inputs[0]).op == "Relu":
+        turned = inner.node.inputs[0]
+        return turned.node.inputs[0] if turned.op == "Neg" else None
+    return _bounded(tensor, "Minimum", graph)
 
 
 def _bounded(tensor: Tensor, op: str, graph: Graph) -> Tensor | None:
