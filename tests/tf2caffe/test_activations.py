@@ -71,6 +71,11 @@ def keras_cases() -> dict[str, Case]:
     }
 
 
+def written_softmax(tf: Any, x: Any, peak: Any, total: Any) -> Any:
+    power = tf.exp(x - tf.reduce_max(x, peak, keepdims=True))
+    return power / tf.reduce_sum(power, total, keepdims=True)
+
+
 def tensorflow_cases() -> dict[str, Case]:
     """Forms that people write by hand, and plain functions."""
     import tensorflow as tf
@@ -130,6 +135,17 @@ def tensorflow_cases() -> dict[str, Case]:
             lambda x: tf.raw_ops.ClipByValue(t=x, clip_value_min=-0.5, clip_value_max=0.7),
             "Power ReLU Eltwise Power ReLU Eltwise",
         ),
+        "softmax_written_out": (
+            lambda x: (
+                tf.exp(x - tf.reduce_max(x, -1, True))
+                / tf.reduce_sum(tf.exp(x - tf.reduce_max(x, -1, True)), -1, True)
+            ),
+            "",
+        ),
+        "softmax_shared": (lambda x: written_softmax(tf, x, -1, -1), "Softmax"),
+        "softmax_of_rows": (lambda x: written_softmax(tf, x, [1, 2], [1, 2]), ""),
+        "softmax_plain": (lambda x: tf.exp(x) / tf.reduce_sum(tf.exp(x), 3, True), ""),
+        "no_softmax": (lambda x: written_softmax(tf, x, [1, 2], 3), ""),
         "zeros": (lambda x: tf.where(tf.equal(tf.nn.relu(x), 0.0), 1.0, x), ""),
         "others": (lambda x: tf.cast(tf.reduce_max(x, -1, True) != x, x.dtype), ""),
         "peaks": (lambda x: tf.cast(x == tf.nn.max_pool2d(x, 3, 1, "SAME"), x.dtype) * x, ""),

@@ -18,7 +18,7 @@ LAYERS = {
     "keras_xception/mini_XCEPTION_KDEF.hdf5": 68,
     "kws_tf/DS_CNN_S.pb": 41,
     "mtcnn_tf1_ckpt/RNet-14": 14,
-    "mtcnn_tf_frozen/pnet.pb": 32,
+    "mtcnn_tf_frozen/pnet.pb": 11,
     "opencv_extra_tf_layers/uint8_single_conv_net.pb": 3,
 }
 

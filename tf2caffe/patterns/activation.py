@@ -211,40 +211,6 @@ def positive(node: Node, graph: Graph) -> bool:
     return False
 
 
-@pattern("SelectV2")
-def finite(node: Node, graph: Graph) -> bool:
-    """m where m is finite, else 0: what logsumexp does with a maximum. It always is."""
-    test, m, zero = node.inputs
-    if test.op != "IsFinite" or test.node.inputs[0] != m or graph.number(zero) != 0:
-        return False
-    if m.op != "Max":
-        return False
-    node.op, node.inputs, node.attrs = "same", [m], {}
-    return True
-
-
-@pattern("Exp", order=1)
-def softmax(node: Node, graph: Graph) -> bool:
-    """exp(x - logsumexp(x)) over several dimensions: Keras's Softmax with a list of axes."""
-    difference = node.inputs[0]
-    if difference.op != "Sub":
-        return False
-    x, total = difference.node.inputs
-    if total.op != "AddV2":
-        return False
-    for logarithm, peak in (total.node.inputs, total.node.inputs[::-1]):
-        if logarithm.op != "Log" or peak.op != "same":
-            continue
-        peak = peak.node.inputs[0]
-        sums = logarithm.node.inputs[0]
-        if sums.op != "Sum" or peak.op != "Max" or peak.node.inputs[0] != x:
-            continue
-        node.op, node.inputs = "Softmax", [x]
-        node.attrs = {"over": [int(a) for a in graph.constant(peak.node.inputs[1]).reshape(-1)]}
-        return True
-    return False
-
-
 @pattern("Tanh")
 def tanh_softplus(node: Node, graph: Graph) -> bool:
     """tanh(softplus(x)), the factor of Mish."""
