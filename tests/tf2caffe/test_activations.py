@@ -124,7 +124,7 @@ def tensorflow_cases() -> dict[str, Case]:
         ),
         "expm1": (tf.math.expm1, "Power TanH AbsVal Power ReLU Exp Eltwise"),
         "negative": (lambda x: -x, "Power"),
-        "at_least": (lambda x: tf.maximum(x, 0.3), "Power ReLU Eltwise"),
+        "at_least": (lambda x: tf.maximum(x, 0.3), "Power ReLU Power"),
         "at_most": (lambda x: tf.minimum(0.3, x), "Power ReLU Eltwise"),
         "far_below": (lambda x: tf.maximum(x, -1e9), "Power ReLU Eltwise"),
         "far_above": (lambda x: tf.minimum(x, 1e9), "Power ReLU Eltwise"),

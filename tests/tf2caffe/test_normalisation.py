@@ -106,7 +106,7 @@ def hand_cases() -> dict[str, Case]:
         "batch_neither": (lambda x: batch(x, None, None), "BatchNorm"),
         "unit": (
             lambda x: tf.nn.l2_normalize(x, -1),
-            "Eltwise Convolution Power ReLU Eltwise Power Convolution Eltwise",
+            "Eltwise Convolution Power ReLU Power Convolution Eltwise",
         ),
         "unit_plane": (lambda x: tf.nn.l2_normalize(x, [1, 2]), ""),
         "unit_zero": (lambda x: tf.nn.l2_normalize(x * 0, -1) + x, ""),

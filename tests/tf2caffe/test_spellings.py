@@ -46,6 +46,15 @@ CASES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "all": lambda tf, v1, x: tf.cast(tf.reduce_all(x > -1.0, 1), tf.float32),
     "pooling with places": lambda tf, v1, x: tf.nn.max_pool_with_argmax(x, 2, 2, "SAME")[0],
     "an old bias": lambda tf, v1, x: tf.raw_ops.BiasAddV1(value=x, bias=ROW),
+    "more than a little": lambda tf, v1, x: tf.math.log(tf.maximum(1e4 * x, 0.01)),
+    "less than a little": lambda tf, v1, x: tf.math.log(-tf.minimum(1e4 * x, -0.01)),
+    "masked by a large number": lambda tf, v1, x: tf.nn.relu(
+        tf.where(x > 1.0, tf.fill(SHAPE, -1e9), x)
+    ),
+    "large numbers by a mask": lambda tf, v1, x: tf.nn.relu(
+        tf.where(x > 1.0, tf.fill(SHAPE, 1.0), tf.fill(SHAPE, -1e9))
+    ),
+    "softplus of large numbers": lambda tf, v1, x: x * tf.tanh(tf.math.log1p(tf.exp(100.0 * x))),
     "zeros in its shape": lambda tf, v1, x: tf.concat([x, tf.raw_ops.ZerosLike(x=x)], 1),
     "group normalisation of Keras 2": lambda tf, v1, x: weighted(tf, x),
     "divided by what is not 0": lambda tf, v1, x: tf.math.divide_no_nan(x, np.abs(ROW) + 1.0),

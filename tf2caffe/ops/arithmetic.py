@@ -109,7 +109,8 @@ def clip(site: Site) -> Value:
 def bounded(site: Site, x: Value, bound: Array | float, *, lower: bool) -> Value:
     """max(x, c) = x + relu(c - x), or min(x, c) = x - relu(x - c): within the bound x itself.
 
-    Chains like c - relu(c - x) need no second blob, but take the digits of what is far below c.
+    Chains like c - relu(c - x) need no second blob, but take the digits of what is far below c;
+    where nothing is, above a c > 0 or below a c < 0, they keep those of c for an x far beyond.
     """
     c = np.asarray(bound, np.float64)
     sign = 1.0 if lower else -1.0
@@ -119,6 +120,10 @@ def bounded(site: Site, x: Value, bound: Array | float, *, lower: bool) -> Value
         raise site.refusal("its bound is no number; use a finite one")
     if lower and not c.any():
         return site.like(site.layer("ReLU", x, hint="relu"), x)
+    if np.all(sign * c > 0):
+        within = affine(site, x, sign, -sign * c, hint="within")
+        within = site.like(site.layer("ReLU", within, hint="relu"), within)
+        return affine(site, within, sign, c)
     beyond = affine(site, x, -sign, sign * c, hint="beyond")
     beyond = site.like(site.layer("ReLU", beyond, hint="relu"), beyond)
     x = site.to(x, beyond.layout)

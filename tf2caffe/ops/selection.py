@@ -136,7 +136,7 @@ def logical_or(site: Site) -> Value:
 
 @op("SelectV2", "Select")
 def select(site: Site) -> Value:
-    """b + mask · (a - b) where both are finite for certain; mask · a where b is 0.
+    """a · mask + b · (1 - mask) where both are finite for certain.
 
     Raises:
         UnsupportedError: what is not chosen could be infinite.
@@ -158,16 +158,19 @@ def select(site: Site) -> Value:
     mask = _along_rows(site, site.value(0))
     a, b = site.is_constant(1), site.is_constant(2)
     if a and b:
-        one, two = site.constant(1), site.constant(2)
-        return affine(site, mask, np.asarray(one, np.float64) - two, two)
-    if b:
-        kept = affine(site, site.value(1), 1.0, -site.constant(2))
-        return affine(site, eltwise(site, mask, kept, "PROD"), 1.0, site.constant(2))
-    if a:
-        kept = affine(site, site.value(2), 1.0, -site.constant(1))
-        return affine(site, eltwise(site, _not(site, mask), kept, "PROD"), 1.0, site.constant(1))
-    chosen = eltwise(site, mask, site.value(1), "PROD")
-    return eltwise(site, chosen, eltwise(site, _not(site, mask), site.value(2), "PROD"), "SUM")
+        one, two = (np.asarray(site.constant(i), np.float32) for i in (1, 2))
+        if np.array_equal((one - two) + two, np.broadcast_to(one, (one - two).shape)):
+            return affine(site, mask, np.asarray(one, np.float64) - two, two)
+    parts = []
+    for index in (1, 2):  # each alone: next to a -1e9 all digits of the other would be lost
+        constant = site.constant(index) if site.is_constant(index) else None
+        if constant is None:
+            truth = mask if index == 1 else _not(site, mask)
+            parts.append(eltwise(site, truth, site.value(index), "PROD"))
+        elif constant.any():
+            scale, shift = (constant, 0.0) if index == 1 else (-constant, constant)
+            parts.append(affine(site, mask, scale, shift))
+    return parts[0] if len(parts) == 1 else eltwise(site, parts[0], parts[1], "SUM")
 
 
 def _along_rows(site: Site, mask: Value) -> Value:

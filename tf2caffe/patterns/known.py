@@ -1,4 +1,4 @@
-"""Numbers that are written as if they depended on an input, and do not."""
+"""Arithmetic that says something simpler, or nothing that depends on an input."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ def divided(node: Node, graph: Graph) -> bool:
     if not graph.is_constant(node.inputs[1]) or not np.all(graph.constant(node.inputs[1])):
         return False
     node.op, node.attrs = "RealDiv", {}
+    return True
+
+
+@pattern("Log1p", order=-9)
+def softplus(node: Node, graph: Graph) -> bool:
+    """log1p(exp(x)), which for a large x is infinite only on the way."""
+    power = node.inputs[0]
+    if power.op != "Exp":
+        return False
+    node.op, node.inputs, node.attrs = "Softplus", [power.node.inputs[0]], {}
     return True
 
 
