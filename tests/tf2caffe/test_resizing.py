@@ -26,8 +26,9 @@ def _op(name: str, case: str, **options: Any) -> Any:
     return Op(name=case)
 
 
-def test_upsampling(tmp_path: Path, caffe: Caffe) -> None:
-    """Nearest and bilinear by whole factors: one Deconvolution, and a Scale for the border.
+@pytest.mark.parametrize(("size", "channels"), [((5, 7), 3), ((240, 200), 1)])
+def test_upsampling(size: tuple[int, int], channels: int, tmp_path: Path, caffe: Caffe) -> None:
+    """By whole factors: one Deconvolution, and a Scale for the border where matrices cost more.
 
     OpenCV would fold that into the Deconvolution if it were not on axis 1.
     """
@@ -39,15 +40,17 @@ def test_upsampling(tmp_path: Path, caffe: Caffe) -> None:
             ["nearest", "bilinear", "bicubic", "lanczos3"], [(2, 2), (3, 3), (2, 3), (1, 4)]
         )
     }
-    net = check(branches((5, 7, 3), cases), tmp_path, caffe)
+    net = check(branches((*size, channels), cases, batch=1), tmp_path, caffe)
+    windows = ["Deconvolution", "Reshape", "Scale", "Reshape"]
+    matrices = ["InnerProduct", "Reshape", "Convolution", "Reshape"]
     by_origin: dict[str, list[str]] = {}
     for layer in net.network.layers:
         by_origin.setdefault(layer.origin, []).append(layer.type)
     for name, types in by_origin.items():
         if name.startswith("nearest"):
             assert types == ["Deconvolution"], name
-        if name.startswith("bilinear"):
-            assert types == ["Deconvolution", "Reshape", "Scale", "Reshape"], name
+        if name == "bilinear_2x2":
+            assert types == (windows if min(size) > 100 else matrices), name
     strides = [d.message.convolution_param for d in net.network.layers if d.type == "Deconvolution"]
     assert all(s.stride or s.stride_h for s in strides)
     assert set(net.network.fixed) == {n for n in cases if not n.startswith("nearest")}
@@ -171,8 +174,13 @@ def test_blocks(tmp_path: Path, caffe: Caffe) -> None:
     order = [Blocks(depth, 2, "depth_2"), Blocks(space, 3, "space_3")]
     cases = {"depth_2": [order[0]], "space_3": [order[1]]}
     both = [Blocks(space, 2, "there"), Blocks(depth, 2, "back")]
-    net = check(branches((6, 12, 8), {**cases, "back": both}), tmp_path, caffe)
+    net = check(branches((6, 12, 4), {**cases, "back": both}), tmp_path, caffe)
     assert set(net.types) == {"Input", "Convolution", "Deconvolution"}
+    wide = [Blocks(space, 2, "apart"), Blocks(depth, 2, "together")]
+    for dialect in ("caffe-1.0", "portable"):  # many channels: no product of all with all
+        net = check(branches((4, 6, 36), {"together": wide}), tmp_path, caffe, dialect=dialect)
+        kernels = [la for la in net.network.layers if la.blobs]
+        assert [la.message.convolution_param.group for la in kernels] == [36, 36]
 
 
 # What the channels are split into, in which order they come out, and if that is blocks' way.

@@ -8,12 +8,14 @@ from typing import NoReturn
 import numpy as np
 
 from tf2caffe.net import windows
-from tf2caffe.net.linear import resized
 from tf2caffe.net.site import Site
 from tf2caffe.net.value import Value
 from tf2caffe.net.windows import Windows
 from tf2caffe.ops import no_op, op
 from tf2caffe.ops.convolution import even, holed, zero_rows
+from tfcaffe.layout import Layout
+
+_DENSE = 48  # with so many rows a product with a one-hot matrix takes as long as groups and a move
 
 
 @op("DepthToSpace", "SpaceToDepth")
@@ -21,28 +23,46 @@ def blocks(site: Site) -> Value:
     """A one-hot Deconvolution or Convolution, kernel and stride the block.
 
     A deep place holds all channels of the block's first place, then of the next one to the right;
-    if the pattern found `channels_first`, all places of the first channel, then of the next.
+    where the channels are the outer ones each is a group. For many channels they are made the
+    outer ones: that moves numbers, but multiplies none by all the others' zeros.
     """
     x = site.image(0)
     size = int(site.attrs["block_size"])
     apart = site.node.op == "DepthToSpace"
-    channels = x.shape[1] // size**2 if apart else x.shape[1]
-    # deep channel (row, column, channel) x channel x row x column: as both types have it
-    eye = np.eye(size**2 * channels, dtype=np.float32)
-    ones = eye.reshape(-1, size, size, channels).transpose(0, 3, 1, 2)
-    if site.attrs.get("channels_first"):
-        ones = eye.reshape(-1, channels, size, size)
+    count = size**2
+    channels = x.shape[1] // count if apart else x.shape[1]
+    grouped = bool(site.attrs.get("channels_first"))
+    outer = not grouped and channels * count > _DENSE
+    if outer and apart:
+        x = site.to(x, _outer(x, count))
+    groups = channels if grouped or outer else 1
+    within = channels // groups
+    eye = np.eye(count * within, dtype=np.float32)
+    ones = eye.reshape(-1, size, size, within).transpose(0, 3, 1, 2)
     top = site.layer(
         "Deconvolution" if apart else "Convolution",
         x.blob.raw,
-        caffe={"weights": ones},
+        caffe={"weights": np.tile(ones, (groups, 1, 1, 1))},
         hint="blocks",
-        num_output=channels if apart else channels * size**2,
+        num_output=channels if apart else channels * count,
         bias_term=False,
         kernel_size=size,
         stride=size,
+        group=groups,
     )
-    return Value(top, resized(x, top.shape))
+    y = site.image_of(top)
+    return Value(top, _outer(y, count)) if outer and not apart else y
+
+
+def _outer(x: Value, count: int) -> Layout:
+    """An image whose axis 1 has the channels outside, a block's places inside of them.
+
+    TensorFlow has them the other way round.
+    """
+    first, deep, *rest = x.shape
+    dims = {0: (0,), 1: (2, 1), 2: (3,), 3: (4,)}
+    axes = ((first,), (deep // count, count), *((size,) for size in rest))
+    return Layout(axes, tuple(dims[axis] for (axis,) in x.layout.dims))
 
 
 @no_op("SpaceToBatchND", "BatchToSpaceND", "SpaceToBatch", "BatchToSpace")
