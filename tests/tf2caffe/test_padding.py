@@ -42,6 +42,7 @@ def test_pads(tmp_path: Path, caffe: Caffe) -> None:
         "channels": [_pad(((0, 0), (0, 0), (1, 2)))],
         "all": [_pad(((1, 0), (0, 2), (2, 0)))],
         "ones": [_pad(((1, 2), (0, 1), (0, 0)), value=1.0)],
+        "around": [_pad(((1, 0), (0, 2), (2, 1)), value=-1.5)],
         "lowest": [_pad(((0, 1), (1, 1), (0, 0)), value=float(np.finfo(np.float32).min))],
         "nothing": [_pad(((0, 0), (0, 0), (0, 0)))],
     }
@@ -49,6 +50,19 @@ def test_pads(tmp_path: Path, caffe: Caffe) -> None:
     wide = [la.message for la in net.network.layers if la.origin == "wide"]
     kernels = [(m.convolution_param.kernel_h, m.convolution_param.kernel_w) for m in wide]
     assert kernels == [(8, 1), (1, 6)]  # one of 8 x 6 would be more work
+
+
+@pytest.mark.parametrize("dialect", ["caffe-1.0", "portable"])
+def test_pads_of_sequences(dialect: str, tmp_path: Path, caffe: Caffe) -> None:
+    from keras.layers import Cropping1D
+
+    cases = {
+        "behind": [_pad(((1, 2), (0, 0)), value=1.0)],
+        "channels": [_pad(((0, 0), (1, 2)), value=1.0)],
+        "both": [_pad(((2, 1), (0, 1)))],
+        "cut": [Cropping1D((1, 2))],
+    }
+    check(branches((7, 3), cases), tmp_path, caffe, dialect=dialect)
 
 
 def test_mirrors(tmp_path: Path, caffe: Caffe) -> None:

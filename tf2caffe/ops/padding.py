@@ -13,13 +13,14 @@ from tf2caffe.net.linear import applied, chosen, depthwise, resized, scaled_map,
 from tf2caffe.net.site import Site
 from tf2caffe.net.value import Numbers, Value
 from tf2caffe.ops import op
+from tf2caffe.ops.affine import affine
 
 _LARGEST = 16  # a kernel that works on both axes at once; larger ones are two
 
 
 @op("Pad", "PadV2")
 def pad(site: Site) -> Value:
-    """Zeros, or another number, around H and W; zeros behind and before the channels."""
+    """Zeros, or another number, around H and W, behind and before the channels."""
     x = site.value(0)
     pads = _pads(site, x)
     number = site.graph.number(site.node.inputs[2]) if len(site.node.inputs) > 2 else 0.0
@@ -36,10 +37,13 @@ def pad(site: Site) -> Value:
         raise site.refusal("pads the batch, which Caffe's layers never change; pad other axes")
     channels = by_axis.pop(1, None)
     if channels is not None:
-        if number != 0:
-            raise site.refusal(f"pads the channels with {number}; pad them with 0")
+        (dimension,) = (d for d in varied if x.axis_of(d) == 1)
+        outside = np.pad(np.zeros(x.shape[1]), channels, constant_values=number)
         rows = np.pad(np.eye(x.shape[1], dtype=np.float32), [(0, 0), channels])
         x = applied(site, x, {1: rows}, hint="pad")
+        if number != 0:
+            sizes = [-1 if d == dimension else 1 for d in range(len(pads))]
+            x = affine(site, x, 1.0, outside.reshape(sizes))
     sides = [by_axis.get(axis, (0, 0)) for axis in range(2, len(x.shape))]
     if not any(map(sum, sides)):
         return x
@@ -81,6 +85,9 @@ def padded(
     A kernel with a single one moves the image: with the same pad on both sides the rows that are
     too many are those that the kernel is larger than 1.
     """
+    if len(x.shape) == 3 and not site.dialect.allows("Convolution", axes=3):
+        made = padded(site, site.reshape(x, (*x.shape, 1)), [*pads, (0, 0)], bias)
+        return Value(site.reshape(made, made.shape[:3]).blob, resized(x, made.shape[:3]))
     uneven = [i for i, pair in enumerate(pads) if _extra(pair)]
     if len(uneven) > 1 and prod(_extra(pads[i]) + 1 for i in uneven) > _LARGEST:
         first = uneven[0]
