@@ -8,7 +8,7 @@ from typing import Any
 
 from tf2caffe import dialect, folding, patterns, preprocess
 from tf2caffe.dialect import Dialect
-from tf2caffe.graph import Graph, Node, Tensor, lstm, quantised
+from tf2caffe.graph import Graph, Node, Tensor, block_lstm, lstm, quantised
 from tf2caffe.net import ahead, axes
 from tf2caffe.net.families import family, message
 from tf2caffe.net.merging import readers
@@ -54,6 +54,7 @@ def build(name: str, graph: Graph, options: Options) -> Network:
     if options["drop_fake_quant"]:
         quantised.drop(graph)
     written = dialect.load(str(options["dialect"]))
+    block_lstm.expanded(graph)
     if written.has("LSTM"):
         lstm.rolled(graph)
     patterns.rewrite(graph)

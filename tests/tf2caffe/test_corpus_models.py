@@ -49,7 +49,6 @@ def test_real_model(name: str, tmp_path: Path, caffe: Caffe) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("opencv_extra_tf_layers/lstm_net.pb", "clips its state at 0.4"),
         ("keras_dncnn/DnCNN_sigma25.h5", "holds weights without their model"),
         ("mnistcls_tf1_ckpt/model.ckpt-0", "by the statistics of the batch"),
     ],

@@ -240,20 +240,36 @@ def test_block_lstm(later: bool, tmp_path: Path, caffe: Caffe) -> None:
     assert net.types.count("LSTM") == 1
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"cell_clip": 3.0}, "clips its state at 3"),
-        ({"seq_len_max": np.int64(2)}, "stops after 2 of 4 steps"),
-        ({"use_peephole": True, "wcf": FIRST[0]}, "peepholes"),
-        ({"h_prev": FIRST}, "begins with a state other than 0"),
-    ],
-)
-def test_block_lstm_is_refused(options: dict[str, Any], words: str, tmp_path: Path) -> None:
+STRANGE: dict[str, dict[str, Any]] = {
+    "clipped": {"cell_clip": 0.4},
+    "peepholes": {"use_peephole": True, "wci": FIRST[0], "wcf": FIRST[1], "wco": FIRST[0] * 2},
+    "clipped peepholes": {"use_peephole": True, "wco": FIRST[0], "cell_clip": 0.3},
+    "states": {"h_prev": FIRST, "cs_prev": FIRST[::-1].copy()},
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+@pytest.mark.parametrize("later", [False, True])
+def test_block_lstm_that_caffe_has_not(
+    name: str, later: bool, tmp_path: Path, caffe: Caffe
+) -> None:
+    net = converted(lambda tf, x: block(tf, x, later, **STRANGE[name]).h * 2, tmp_path, caffe)
+    assert "LSTM" not in net.types
+
+
+def test_gates_of_block_lstm(tmp_path: Path, caffe: Caffe) -> None:
+    def make(tf: Any, x: Any) -> Any:
+        made = block(tf, x, False)
+        return made.i + 2 * made.cs + 3 * made.f + 4 * made.o + 5 * made.ci + 6 * made.co + made.h
+
+    converted(make, tmp_path, caffe)
+
+
+def test_block_lstm_that_stops_is_refused(tmp_path: Path) -> None:
     def build(tf: Any, v1: Any) -> None:
         x = v1.placeholder(tf.float32, SEQUENCES.shape, "x")
-        tf.identity(block(tf, x, False, **options).h, name="y")
+        tf.identity(block(tf, x, False, seq_len_max=np.int64(2)).h, name="y")
 
     graph, _ = tf1(build)
-    with pytest.raises(ConversionError, match=rf"\(BlockLSTM\S*: .*{words}"):
+    with pytest.raises(ConversionError, match=r"\(BlockLSTM\S*: it stops before the last step"):
         written(frozen(graph, tmp_path), tmp_path, outputs=["y"])

@@ -1,16 +1,14 @@
-"""An LSTM's steps that a graph had one by one, and TensorFlow's op for all of them."""
+"""An LSTM's steps that a graph had one by one (graph/lstm.py)."""
 
 from __future__ import annotations
 
-from tf2caffe.graph import Tensor
-from tf2caffe.graph.lstm import Numbers
+from typing import NoReturn
+
 from tf2caffe.net.recurrence import cont_of, is_read, last_of, lstm_of, state_of, unstacked
 from tf2caffe.net.site import Site
 from tf2caffe.net.value import Value
-from tf2caffe.ops import op
+from tf2caffe.ops import no_op, op
 from tfcaffe.layout import Layout
-
-_H = 6  # the output of BlockLSTM that is h
 
 
 @op("lstm")
@@ -46,32 +44,10 @@ def carry(site: Site) -> Value:
     return site.value()
 
 
-@op("BlockLSTM", "BlockLSTMV2")
-def block(site: Site) -> list[Value]:
-    """All steps [T, N, inputs] to h. Source: lstm_ops.cc; V1 orders the gates i, g, f, o."""
-    later = site.node.op == "BlockLSTMV2"
-    x = site.value(1)
-    steps, _, inputs = x.tf_shape
-    if int(site.constant(0)) < steps:
-        raise site.refusal(f"it stops after {int(site.constant(0))} of {steps} steps; cut them off")
-    if site.attrs["cell_clip"] > 0:
-        raise site.refusal(
-            f"it clips its state at {site.attrs['cell_clip']:g}, which Caffe's LSTM does not; "
-            "build it with cell_clip=None"
-        )
-    if site.attrs["use_peephole"] and any(site.constant(i).any() for i in (5, 6, 7)):
-        raise site.refusal("its gates see the state (peepholes), which Caffe's LSTM's do not")
-    if any(is_read(site, i) for i in range(_H)):
-        raise site.refusal("its gates or states are read; Caffe's LSTM gives its outputs alone")
-    if any(site.constant(i).any() for i in (2, 3)):
-        raise site.refusal("it begins with a state other than 0")
-    numbers = Numbers(
-        Tensor(site.node, _H).shape[-1],
-        range(4) if later else (0, 2, 1, 3),
-        0.0 if later else float(site.attrs["forget_bias"]),
-        lambda: (site.constant(4)[:inputs], site.constant(4)[inputs:]),
-        lambda: site.constant(8),
+@no_op("BlockLSTM", "BlockLSTMV2")
+def stopping(site: Site) -> NoReturn:
+    """Others are written step by step (graph/block_lstm.py)."""
+    raise site.refusal(
+        "it stops before the last step, and Caffe runs all; cut the sequence, or make seq_len_max "
+        "its length"
     )
-    x = site.to(x, Layout.caffe(x.tf_shape))
-    made = lstm_of(site, x, cont_of(site, x, False), numbers, [])
-    return [made[0].blob.raw] * (_H + 1)
