@@ -25,7 +25,10 @@ from tfcaffe.net import Layer
 _SOURCES = ("Input", "Parameter")
 _SPARE = ("Split", "Dropout", "Flatten")  # Caffe's own, of training alone, said by Reshape
 _NOT_IN_PLACE = ("Eltwise", "MVN", "Softmax")  # right in Caffe, but not with every reader
-_WEIGHTED = ("Convolution", "Deconvolution", "InnerProduct", "Embed", "Parameter", "LSTM", "RNN")
+_WEIGHTED = (
+    *("Convolution", "Deconvolution", "InnerProduct", "Embed", "Parameter", "LSTM", "RNN"),
+    *("Scale", "Bias", "PReLU", "BatchNorm"),
+)
 _SAID = {  # even at its default
     "Concat": ("axis",),
     "Deconvolution": ("stride",),

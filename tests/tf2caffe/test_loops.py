@@ -132,17 +132,23 @@ def test_an_lstm_is_one_layer(cell: Cell, functions: bool, tmp_path: Path, caffe
     assert not any("step by step" in note for note in net.network.notes)
 
 
+READ: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
+    "last": lambda tf, steps, h, c: h * 3.0,
+    "carry": lambda tf, steps, h, c: c * 3.0,
+    "both": lambda tf, steps, h, c: h + 2.0 * c,
+    "all and last": lambda tf, steps, h, c: steps * h,
+    "last of all": lambda tf, steps, h, c: tf.tanh(steps[-1]),
+    "last of all, turned": lambda tf, steps, h, c: tf.tanh(tf.transpose(steps, (1, 0, 2))[:, -1]),
+    "last of all, kept": lambda tf, steps, h, c: tf.tanh(tf.slice(steps, (3, 0, 0), (1, -1, -1))),
+    "twice turned": lambda tf, steps, h, c: tf.transpose(steps, (2, 0, 1))[:, -1] * 2.0,
+}
+
+
 @pytest.mark.parametrize("way", [over_time, unrolled])
-@pytest.mark.parametrize("result", ["last", "carry", "both", "all and last"])
+@pytest.mark.parametrize("result", READ)
 def test_what_is_read_of_an_lstm(way: Any, result: str, tmp_path: Path, caffe: Caffe) -> None:
     def make(tf: Any, x: Any) -> Any:
-        steps, h, c = way(tf, new_cell, x, zeros(tf))
-        return {
-            "last": h * 3.0,
-            "carry": c * 3.0,
-            "both": h + 2.0 * c,
-            "all and last": steps * h,
-        }[result]
+        return READ[result](tf, *way(tf, new_cell, x, zeros(tf)))
 
     assert converted(make, tmp_path, caffe).types.count("LSTM") == 1
 
@@ -191,6 +197,16 @@ def test_two_cells_one_after_the_other(tmp_path: Path, caffe: Caffe) -> None:
         return h * 2.0
 
     assert "LSTM" not in converted(make, tmp_path, caffe).types
+
+
+@pytest.mark.parametrize("place", [0, 2, -1])
+def test_one_step_of_others(place: int, tmp_path: Path, caffe: Caffe) -> None:
+    """It is read where it was made: nothing is joined."""
+    net = converted(
+        lambda tf, x: over_time(tf, gru_cell, x, zeros(tf))[0][place] * 2.0, tmp_path, caffe
+    )
+    assert net.types[-1] == "Power"
+    assert net.types.count("TanH") == (place % STEPS) + 1
 
 
 def test_a_loop_without_arrays(tmp_path: Path, caffe: Caffe) -> None:
