@@ -19,6 +19,7 @@ RNG = np.random.default_rng(3)
 MASK = np.array([True, False, False, True])
 CONSTANT = RNG.standard_normal(SHAPE).astype(np.float32)
 KERNEL = RNG.standard_normal((3, 3, 4, 4)).astype(np.float32)
+COLUMN = RNG.standard_normal((1, 5, 1)).astype(np.float32)
 ROW = RNG.standard_normal(4).astype(np.float32)
 
 
@@ -55,6 +56,12 @@ CASES: dict[str, Callable[[Any, Any, Any], Any]] = {
         tf.where(x > 1.0, tf.fill(SHAPE, 1.0), tf.fill(SHAPE, -1e9))
     ),
     "softplus of large numbers": lambda tf, v1, x: x * tf.tanh(tf.math.log1p(tf.exp(100.0 * x))),
+    "channels padded with a number": lambda tf, v1, x: tf.pad(
+        x, [[0, 0], [0, 2], [1, 0], [2, 1]], constant_values=0.5
+    ),
+    "columns padded with a number": lambda tf, v1, x: tf.pad(
+        x[:, 0, 0], [[0, 0], [2, 1]], constant_values=-2.0
+    ),
     "zeros in its shape": lambda tf, v1, x: tf.concat([x, tf.raw_ops.ZerosLike(x=x)], 1),
     "group normalisation of Keras 2": lambda tf, v1, x: weighted(tf, x),
     "divided by what is not 0": lambda tf, v1, x: tf.math.divide_no_nan(x, np.abs(ROW) + 1.0),
@@ -75,6 +82,17 @@ def test_spelling(name: str, tmp_path: Path, caffe: Caffe) -> None:
     net = same(build, tmp_path, caffe)
     assert name != "elu of exp" or net.types == ["Input", "ELU"]
     assert not name.startswith("group") or "MVN" in net.types
+
+
+def test_a_cut_of_what_lies_turned(tmp_path: Path, caffe: Caffe) -> None:
+    """Of a single sample; the dimension that is cut is the blob's first axis there."""
+
+    def build(tf: Any, v1: Any) -> None:
+        x = v1.placeholder(tf.float32, (1, 6), "x")
+        y = tf.nn.softmax(tf.matmul(COLUMN, tf.expand_dims(x, 1)), 2)
+        tf.identity(tf.transpose(y, [0, 2, 1])[:, ::2, 0:2], name="y")
+
+    same(build, tmp_path, caffe)
 
 
 INSIDE: dict[str, tuple[Callable[[Any, Any], Any], list[str]]] = {

@@ -17,9 +17,9 @@ _PIECES = 16  # slices that are joined again; more are more work than a product
 
 
 def spread(site: Site, x: Value, dimensions: Sequence[int]) -> Value:
-    """The tensor with each of these dimensions on an axis of its own."""
+    """The tensor with each of these dimensions on an axis of its own, the first one's apart."""
     alone = all(len(axis) == 1 for axis in x.layout.axes)
-    if alone and all(x.axis_of(d) is not None for d in dimensions):
+    if alone and all(x.axis_of(d) is not None and (d == 0 or x.axis_of(d)) for d in dimensions):
         return x
     return site.to(x, x.plain())
 
