@@ -36,7 +36,8 @@ _HEADERS = ("input_layer", "input_dim")
 _KEYS = ("dialect", "name", "about", "extends", "types", "without", "with", "header", "eps")
 _MORE_KEYS = ("forms", "limits", "seen")
 _LIMITS = ("name",)
-_FORMS = ("axes", "bottoms", "overhang", "ends", "lists")  # no fields; axes: the first bottom's
+# No fields; axes: the first bottom's; thin: windows.thin.
+_FORMS = ("axes", "bottoms", "overhang", "ends", "lists", "thin")
 _DEPTH = 8  # files that extend each other
 
 Forms = Mapping[str, Mapping[str, tuple[str, ...]]]

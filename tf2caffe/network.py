@@ -9,7 +9,7 @@ from typing import Any
 from tf2caffe import dialect, folding, patterns, preprocess
 from tf2caffe.dialect import Dialect
 from tf2caffe.graph import Graph, Node, Tensor, block_lstm, lstm, quantised
-from tf2caffe.net import ahead, axes
+from tf2caffe.net import ahead, axes, windows
 from tf2caffe.net.families import family, message
 from tf2caffe.net.merging import readers
 from tf2caffe.net.overhang import overhangs
@@ -140,6 +140,8 @@ def _portability(written: Dialect, layers: Sequence[NewLayer]) -> list[str]:
         more: dict[str, Any] = {"overhang": overhangs(layer)} if layer.type == "Pooling" else {}
         if layer.type == "Slice":
             more["ends"] = not all(top in read for top in layer.tops)
+        if own is not None and layer.type == "Convolution" and own.group == own.num_output > 1:
+            more["thin"] = windows.thin(layer.blobs[0].shape[2:], layer.bottoms[0].shape[2:])
         more["axes"] = len(layer.bottoms[0].shape) if layer.bottoms else 0
         for fault in dialect.faults_of(portable, layer.type, len(layer.bottoms), own, **more):
             faults.setdefault(fault, []).append(layer.name)

@@ -79,3 +79,26 @@ def test_volumes(tmp_path: Path, caffe: Caffe, opencv: OpenCV) -> None:
     assert any("Convolution with axes 5" in note for note in net.network.notes)
     with pytest.raises(UnsupportedError, match="Convolution with axes 5"):
         written(model, tmp_path, dialect="portable")
+
+
+def test_depthwise_kernels_on_one_row_or_column(
+    tmp_path: Path, caffe: Caffe, opencv: OpenCV
+) -> None:
+    """OpenCV is wrong where a kernel is wider than that; what lies on the pads alone may go."""
+    import keras
+    from keras import layers
+
+    x = keras.Input((1, 7, 4), batch_size=2, name="x")
+    y = layers.DepthwiseConv2D(3, padding="same", name="row")(x)
+    z = layers.GlobalAveragePooling2D(keepdims=True)(y)
+    z = layers.DepthwiseConv2D(5, 2, padding="same", name="place")(z)
+    model = randomised(keras.Model(x, [y, z]))
+    for dialect in ("opencv", "portable"):
+        net = written(model, tmp_path, dialect=dialect)
+        assert_equal(compared(model, net, caffe))
+        assert_equal(compared(model, net, opencv))
+        assert "row" in net.network.fixed and "place" not in net.network.fixed
+    net = written(model, tmp_path)
+    assert_equal(compared(model, net, caffe))
+    assert "row" not in net.network.fixed
+    assert any("Convolution with thin true: row, place" in note for note in net.network.notes)

@@ -90,6 +90,31 @@ def sayable(site: Site, kind: str, found: Windows) -> tuple[Windows, tuple[int, 
     return replace(found, kernel=kernel, dilations=dilations), apart
 
 
+def thin(kernel: Sequence[int], sizes: Sequence[int]) -> bool:
+    """Whether a kernel is wider than one along an axis of size 1, most of it on the pads.
+
+    Such depthwise ones OpenCV computes wrongly.
+    """
+    return any(k > 1 and size == 1 for k, size in zip(kernel, sizes, strict=True))
+
+
+def thinned(found: Windows, sizes: Sequence[int]) -> tuple[Windows, tuple[slice, ...]]:
+    """Windows without what lies on the pads alone where an axis of size 1 has one window.
+
+    Gives with them what is left of the kernel.
+    """
+    kept = [slice(None)] * len(sizes)
+    axes = [*zip(found.kernel, found.strides, found.dilations, found.pads, strict=True)]
+    for i, (size, count) in enumerate(zip(sizes, found.counts(sizes), strict=True)):
+        kernel, _, dilation, (before, _) = axes[i]
+        at, rest = divmod(before, dilation)
+        if size == count == 1 < kernel and not rest and 0 <= at < kernel:
+            kept[i] = slice(at, at + 1)
+            axes[i] = (1, 1, 1, (0, 0))
+    kernels, strides, dilations, pads = zip(*axes, strict=True)
+    return Windows(kernels, strides, dilations, pads), tuple(kept)
+
+
 def tf_pads(
     padding: str,
     explicit: Sequence[Sequence[int]],

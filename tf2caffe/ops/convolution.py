@@ -28,13 +28,19 @@ def convolution(site: Site) -> Value:
     else:
         groups, outputs = channels // shape[-2], shape[-1]
     found = windows.of_node(site, shape[:-2], x.shape[2:])
+    kept: tuple[slice, ...] = ()
+    is_thin = groups == channels == outputs and windows.thin(found.kernel, x.shape[2:])
+    if is_thin and not site.dialect.allows("Convolution", thin=True):
+        found, kept = windows.thinned(found, x.shape[2:])
+        site.fixes(x)
     found, apart = windows.sayable(site, "Convolution", found)
     x, found, more = even(site, x, found, outputs // groups)
     # As a depthwise kernel has it: each channel's outputs behind the channel.
     laid = (channels, outputs // channels) if groups == channels else shape[-2:]
 
     def kernel() -> np.ndarray:
-        return zero_rows(holed(site.constant(1).reshape((*shape[:-2], *laid)), apart), more)
+        numbers = site.constant(1).reshape((*shape[:-2], *laid))[kept]
+        return zero_rows(holed(numbers, apart), more)
 
     weights: dict[str, Read] = {"weights": kernel}
     if len(site.node.inputs) > 2:
