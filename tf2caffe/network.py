@@ -120,6 +120,11 @@ def _put_in_order(builder: Builder, title: str, tensor: Tensor) -> None:
         value = site.to(value, value.plain())
     if _kind(value) == "Slice" and not builder.dialect.allows("Slice", ends=True):
         value = site.power(value, hint="copy")
+    if builder.graph.free and sizes and sizes[0] == 1 and not value.layout.dims[0]:
+        builder.notes.append(
+            f"output {title!r}: its blob has no axis for the batch; the net is sure to hold for a "
+            "batch of 1 alone"
+        )
     builder.values[tensor] = value
 
 

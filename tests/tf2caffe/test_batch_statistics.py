@@ -18,6 +18,8 @@ from whole import randomised, written
 
 RNG = np.random.default_rng(6)
 GAMMA, BETA = (RNG.standard_normal(4).astype(np.float32) for _ in range(2))
+COLUMN = RNG.standard_normal((1, 3, 1)).astype(np.float32)
+MATRIX = RNG.standard_normal((8, 3)).astype(np.float32)
 SHORT = ["Input", "MVN", "Eltwise", "Pooling", "Reshape", "Power", "Scale", "Scale"]
 
 
@@ -134,3 +136,19 @@ def test_options_are_asked(tmp_path: Path) -> None:
     assert list(open_source(path, with_defaults({})).graph.free) == ["x"]
     said = with_defaults({"input_shape": {"x": (2, 7, 6, 4)}})
     assert not open_source(path, said).graph.free
+
+
+def test_an_output_without_an_axis_for_the_batch(tmp_path: Path) -> None:
+    """Its numbers at another batch would lie otherwise than TensorFlow's: a note says so."""
+
+    def build(tf: Any, v1: Any) -> None:
+        x = v1.placeholder(tf.float32, (None, 8), "x")
+        y = tf.tensordot(tf.expand_dims(x, 2), MATRIX, [[1], [0]])
+        tf.matmul(COLUMN, y, name="y")
+
+    graph, _ = tf1(build)
+    path = frozen(graph, tmp_path)
+    note = "output 'y': its blob has no axis for the batch"
+    assert any(note in text for text in written(path, tmp_path).network.notes)
+    said = written(path, tmp_path, input_shape={"x": (1, 8)})
+    assert not any(note in text for text in said.network.notes)
