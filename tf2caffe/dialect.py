@@ -9,9 +9,11 @@
     with: [Permute]              # added to those
     header: input_layer          # or input_dim
     eps: 0.00001                 # BatchNorm's; a difference goes into the variance
-    forms:                       # allowed values of fields (and of `bottoms`, their number, of
-                                 # Pooling's `overhang`: see net/overhang.py, and of Slice's
-                                 # `ends`: whether no layer need read a top)
+    forms:                       # allowed values of fields, and of what is no field:
+                                 # `bottoms`, their number; `axes`, the first one's; `lists`:
+                                 # whether a field has several numbers; Pooling's `overhang`:
+                                 # see net/overhang.py; Slice's `ends`: whether a top is unread;
+                                 # `thin`: see `windows.thin`
       Eltwise: {bottoms: [2], coeff: ["", "1 -1"]}
     limits: {name: 32}           # longest name
     seen: [where each of these facts was seen]
@@ -36,8 +38,7 @@ _HEADERS = ("input_layer", "input_dim")
 _KEYS = ("dialect", "name", "about", "extends", "types", "without", "with", "header", "eps")
 _MORE_KEYS = ("forms", "limits", "seen")
 _LIMITS = ("name",)
-# No fields; axes: the first bottom's; thin: windows.thin.
-_FORMS = ("axes", "bottoms", "overhang", "ends", "lists", "thin")
+_FORMS = ("axes", "bottoms", "ends", "lists", "overhang", "thin")  # what is no field
 _DEPTH = 8  # files that extend each other
 
 Forms = Mapping[str, Mapping[str, tuple[str, ...]]]

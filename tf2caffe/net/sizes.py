@@ -7,7 +7,7 @@ or rounds by what a size leaves over when it is divided by a stride.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import lcm
@@ -49,7 +49,8 @@ def limits(
     steps = _steps(made)
     there = {layer.origin for layer in kept}
     fixed = {name for name, blob in sizes.fixed if name in there and any(steps.get(blob, ()))}
-    fixed |= {layer.origin for layer in kept if _holds_places(layer, steps)}
+    torn = _torn(made, steps)
+    fixed |= {layer.origin for layer in kept if _holds_places(layer, steps, torn)}
     names = dict.fromkeys(layer.origin for layer in kept if layer.origin in fixed)
     return list(names), _multiples(steps, sizes)
 
@@ -111,7 +112,17 @@ def _strides(layer: NewLayer) -> Sequence[Fraction | int]:
     return geometry.pooling(said, _own(layer), shape).stride
 
 
-def _holds_places(layer: NewLayer, steps: Mapping[Blob, _Steps]) -> bool:
+def _torn(layers: Sequence[NewLayer], steps: Mapping[Blob, _Steps]) -> set[Blob]:
+    """Blobs behind a Reshape of places, whose sizes are no longer known."""
+    torn: set[Blob] = set()
+    for layer in layers:
+        reshaped = layer.type == "Reshape" and any(steps[layer.bottoms[0]])
+        if reshaped or not torn.isdisjoint(layer.bottoms):
+            torn.update(layer.tops)
+    return torn
+
+
+def _holds_places(layer: NewLayer, steps: Mapping[Blob, _Steps], torn: Set[Blob]) -> bool:
     """Whether a layer's numbers are those of places, or it says sizes of them."""
     own = _own(layer)
     given = [steps.get(blob, ()) for blob in layer.bottoms]
@@ -124,7 +135,7 @@ def _holds_places(layer: NewLayer, steps: Mapping[Blob, _Steps]) -> bool:
         return any(given[0][axis - _IMAGE] for axis in places)
     if layer.type == "Slice" and own.axis >= _IMAGE:
         return bool(given[0][own.axis - _IMAGE])
-    if layer.type in ("Concat", "Eltwise"):  # what was spread to a size, and what has that size
+    if layer.type in ("Concat", "Eltwise") and torn.isdisjoint(layer.bottoms):  # what was spread to a size, and what has that size
         joined = own.axis - _IMAGE if layer.type == "Concat" else None
         others = [axis for axis in range(len(given[0])) if axis != joined]
         return any(len({bool(step[axis]) for step in given}) > 1 for axis in others)
