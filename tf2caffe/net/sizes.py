@@ -135,7 +135,9 @@ def _holds_places(layer: NewLayer, steps: Mapping[Blob, _Steps], torn: Set[Blob]
         return any(given[0][axis - _IMAGE] for axis in places)
     if layer.type == "Slice" and own.axis >= _IMAGE:
         return bool(given[0][own.axis - _IMAGE])
-    if layer.type in ("Concat", "Eltwise") and torn.isdisjoint(layer.bottoms):  # what was spread to a size, and what has that size
+    if layer.type in ("Concat", "Eltwise") and torn.isdisjoint(
+        layer.bottoms
+    ):  # what was spread to a size, and what has that size
         joined = own.axis - _IMAGE if layer.type == "Concat" else None
         others = [axis for axis in range(len(given[0])) if axis != joined]
         return any(len({bool(step[axis]) for step in given}) > 1 for axis in others)
