@@ -103,6 +103,11 @@ FIXED: dict[str, Layers] = {
     "bilinear": lambda k, o: [k.UpSampling2D(2, interpolation="bilinear", name="out")],
     "size": lambda k, o: [k.Resizing(22, 28, interpolation="nearest", name="out")],
     "groups": lambda k, o: [k.GroupNormalization(2, name="out")],
+    "the size it has": lambda k, o: [k.Resizing(*SIZE, name="out")],
+    "mean of one": lambda k, o: [
+        k.AveragePooling2D((7, 9), (5, 6)),
+        function(lambda x: x * o.sigmoid(o.mean(x, (1, 2), keepdims=True))),
+    ],
     "rows": lambda k, o: [function(lambda x: o.mean(x, 1, keepdims=True))],
     "sum": lambda k, o: [function(lambda x: o.sum(x, (1, 2), keepdims=True))],
     "turned": lambda k, o: [function(lambda x: o.flip(x, 1))],

@@ -47,11 +47,16 @@ def limits(
         kept: the net's.
     """
     steps = _steps(made)
-    there = {layer.origin for layer in kept}
-    fixed = {name for name, blob in sizes.fixed if name in there and any(steps.get(blob, ()))}
+    there = {layer.origin for layer in kept} | {blob for layer in kept for blob in layer.tops}
+    fixed = {
+        name
+        for name, blob in sizes.fixed
+        if (name in there or blob in there) and any(steps.get(blob, ()))
+    }
     torn = _torn(made, steps)
     fixed |= {layer.origin for layer in kept if _holds_places(layer, steps, torn)}
-    names = dict.fromkeys(layer.origin for layer in kept if layer.origin in fixed)
+    ordered = [*(layer.origin for layer in kept), *(name for name, _ in sizes.fixed)]
+    names = dict.fromkeys(name for name in ordered if name in fixed)
     return list(names), _multiples(steps, sizes)
 
 

@@ -76,6 +76,8 @@ def reduce(site: Site, x: Value, over: Sequence[int], kind: str) -> Value:
         kind: mean, sum, max, min or prod.
     """
     gone = of_dimensions(x.layout, over)
+    if any(x.tf_shape[d] == 1 and (x.axis_of(d) or 0) > 1 for d in over):
+        site.fixes(x)  # a mean of one number is none
     if not gone:
         return x
     if kind == "min":

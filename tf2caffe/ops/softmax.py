@@ -21,6 +21,8 @@ def softmax(site: Site) -> Value:
     rank = len(x.tf_shape)
     over = sorted({int(d) % rank for d in site.attrs.get("over") or [-1]})
     if prod(x.tf_shape[d] for d in over) == 1:
+        if any((x.axis_of(d) or 0) > 1 for d in over):
+            site.fixes(x)
         return site.power(x, scale=0.0, shift=1.0, hint="one")
     run = _run(x, over)
     if run is None:
