@@ -199,6 +199,28 @@ def test_two_cells_one_after_the_other(tmp_path: Path, caffe: Caffe) -> None:
     assert "LSTM" not in converted(make, tmp_path, caffe).types
 
 
+def test_an_array_that_tells_its_size(tmp_path: Path, caffe: Caffe) -> None:
+    """As TensorFlow 1 stacked what a loop made."""
+
+    def make(tf: Any, x: Any) -> Any:
+        raw, steps = tf.raw_ops, tf.transpose(x, (1, 0, 2))
+        made = raw.TensorArrayV3(size=STEPS, dtype=tf.float32)
+
+        def body(t: Any, flow: Any, y: Any) -> tuple[Any, Any, Any]:
+            y = tf.tanh(tf.matmul(tf.gather(steps, t) + y, KERNEL[:, :INPUTS]))
+            flow = raw.TensorArrayWriteV3(handle=made.handle, index=t, value=y, flow_in=flow)
+            return t + 1, flow, y
+
+        first = (0, made.flow, tf.zeros((BATCH, INPUTS)))
+        _, flow, _ = tf.while_loop(lambda t, *_: t < STEPS, body, first)
+        size = raw.TensorArraySizeV3(handle=made.handle, flow_in=flow)
+        return 2.0 * raw.TensorArrayGatherV3(
+            handle=made.handle, indices=tf.range(0, size), flow_in=flow, dtype=tf.float32
+        )
+
+    assert converted(make, tmp_path, caffe).types.count("TanH") == STEPS
+
+
 @pytest.mark.parametrize("place", [0, 2, -1])
 def test_one_step_of_others(place: int, tmp_path: Path, caffe: Caffe) -> None:
     """It is read where it was made: nothing is joined."""

@@ -27,6 +27,9 @@ def without_arrays(definition: Any, known: Graph) -> None:
         known: the graph before its loops were unrolled, for sizes and indices.
     """
     arrays = _Arrays(definition, known)
+    for node in definition.node:
+        if node.op == "TensorArraySizeV3" and (size := arrays.size(node)):
+            _become_constant(node, size)
     for node in list(definition.node):
         if node.op in _READS:
             index, state = _READS[node.op]
@@ -50,6 +53,17 @@ def _become(node: Any, op: str, inputs: list[str]) -> None:
     node.attr.clear()
     node.attr["T"].type = dtype
     node.input[:] = inputs
+
+
+def _become_constant(node: Any, number: int) -> None:
+    from tensorflow import make_tensor_proto
+
+    tensor = make_tensor_proto(np.int32(number))
+    node.op = "Const"
+    node.attr.clear()
+    node.attr["dtype"].type = tensor.dtype
+    node.attr["value"].tensor.CopyFrom(tensor)
+    del node.input[:]
 
 
 class _Arrays:
@@ -77,14 +91,22 @@ class _Arrays:
                 return found
 
     def index(self, tensor: str) -> int | None:
-        """A whole number that a counter has at a step."""
+        """A whole number that is constant, as a counter at a step."""
         from tensorflow import make_ndarray
 
         node = self._source(tensor)
         return int(make_ndarray(node.attr["value"].tensor)) if node.op == "Const" else None
 
+    def size(self, node: Any) -> int | None:
+        """How many elements there are, if all are known."""
+        elements = self.elements(node.input[1])
+        return len(elements) if elements and max(elements) + 1 == len(elements) else None
+
     def all_of(self, node: Any, count: int) -> bool:
         """Whether a node of an array asks for all elements in their order."""
+        source = self._source(node.input[_INDICES])
+        if source.op == "Range" and [self.index(i) for i in source.input] == [0, count, 1]:
+            return True
         try:
             indices = self.known.find(node.input[_INDICES])
         except KeyError:
