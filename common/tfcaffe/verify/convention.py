@@ -63,6 +63,14 @@ def from_outside(twin: Twin, model: Model) -> Twin:
     return Twin(inputs, blobs, outputs)
 
 
+def feed_within(twin: Twin, model: Model) -> None:
+    """Have a model fed where the net that was made of it begins, if it was cut there."""
+    names = [fed.node for fed in twin.inputs]
+    inner = [name for name in names if _input_name(name, model) not in model.inputs]
+    if inner and all(model.has((name, 0)) for name in names):
+        model.feed_at(names)
+
+
 def from_source(twin: Twin, model: Model) -> Twin:
     """The record of the model that a net was made of, in the model's own names.
 

@@ -56,7 +56,8 @@ class Graph:
 
         fed = {self._inputs[name]: array for name, array in feeds.items()}
         found = {place: self._find(place) or "" for place in places}
-        cut = {found[place]: array for place, array in instead.items() if found[place] not in fed}
+        tensors = {self._find(place) or "": array for place, array in instead.items()}
+        cut = {tensor: array for tensor, array in tensors.items() if tensor not in fed}
         graph, names = self._cut(list(cut)) if cut else (self._graph, {})
         fed |= {names[tensor]: array for tensor, array in cut.items()}
         options = tf.compat.v1.ConfigProto()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,11 @@ class GraphModel:
         self.outputs: tuple[Place, ...] = tuple((output, 0) for output in outputs)
         self.sees_inside = graph is not None
         self._serve, self._graph = serve, graph
+        self._within = False
         self.kept: Any = None
+
+    def feed_at(self, names: Sequence[str]) -> None:
+        self.inputs, self._within = tuple(names), True
 
     def has(self, place: Place) -> bool:
         return place in self.outputs or (self._graph is not None and self._graph.has(place))
@@ -141,12 +145,16 @@ class GraphModel:
         instead: Instead | None = None,
     ) -> None:
         """Outputs are what is served; the tensors between, and all in isolation, the graph's."""
-        served = [] if instead else [place for place in watched if place in self.outputs]
-        inner = [place for place in watched if place not in served]
-        replaced = {
+        plain = not instead and not self._within
+        served = [place for place in watched if plain and place in self.outputs]
+        found: dict[Place, Array] = {}
+        if self._within:  # what is fed is not computed
+            found = {(name, 0): np.asarray(array) for name, array in feeds.items()}
+            feeds = {}
+        inner = [place for place in watched if place not in served and place not in found]
+        replaced = found | {
             place: array for place in inner if instead and (array := instead(place)) is not None
         }
-        found: dict[Place, Array] = {}
         try:
             if served:
                 answers = self._serve(feeds)

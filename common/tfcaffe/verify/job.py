@@ -25,7 +25,7 @@ from tfcaffe.twin import BlobTwin, Twin
 from tfcaffe.verify import caffe_side
 from tfcaffe.verify.caffe_side import State, Values
 from tfcaffe.verify.compare import UNSEEN, Array, Difference, apart, compare
-from tfcaffe.verify.convention import by_convention, from_outside, from_source
+from tfcaffe.verify.convention import by_convention, feed_within, from_outside, from_source
 from tfcaffe.verify.match import check_shapes, fits, match, ref_of, skipped
 from tfcaffe.verify.model import Model, Place
 from tfcaffe.verify.opening import open_model
@@ -104,6 +104,7 @@ class Job:
         if self.record is None:
             return by_convention(self.plan, model)
         if self.record.of_source:
+            feed_within(self.record, model)
             return from_source(self.record, model)
         if model.by_blob:
             return from_outside(self.record, model)

@@ -50,6 +50,10 @@ class KerasModel:
         self._places: dict[Place, int] = {**self._calls.places, **{(n, 0): t for n, t in fed}}
         places = {number: place for place, number in self._places.items()}
         self.outputs = tuple(places[number] for number in self._calls.body.outputs)
+        self._within = False
+
+    def feed_at(self, names: Sequence[str]) -> None:
+        self.inputs, self._within = tuple(names), True
 
     def has(self, place: Place) -> bool:
         return place in self._places
@@ -64,12 +68,17 @@ class KerasModel:
         """Step by step: a tensor is forgotten as soon as nothing reads it any more."""
         from keras import ops
 
-        symbols = zip(self.inputs, self.model.inputs, strict=True)
-        fed = [ops.convert_to_tensor(feeds[name], symbol.dtype) for name, symbol in symbols]
         places: dict[int, list[Place]] = {}
         for place in watched:
             places.setdefault(self._places[place], []).append(place)
-        self._run(self._calls.body, fed, _Watch(places, visit, instead))
+        body = self._calls.body
+        if self._within:
+            body = _between(body, [self._places[name, 0] for name in self.inputs], places)
+            fed = [ops.convert_to_tensor(feeds[name]) for name in self.inputs]
+        else:
+            symbols = zip(self.inputs, self.model.inputs, strict=True)
+            fed = [ops.convert_to_tensor(feeds[name], symbol.dtype) for name, symbol in symbols]
+        self._run(body, fed, _Watch(places, visit, instead))
 
     def _run(self, body: Body, inputs: Sequence[Any], watch: _Watch) -> None:
         from keras import tree
@@ -105,6 +114,20 @@ class KerasModel:
                     values.pop(number, None)
             del arguments, keywords
             keep(step.writes, results)
+
+
+def _between(body: Body, inputs: Sequence[int], wanted: Collection[int]) -> Body:
+    """The steps from some tensors to others."""
+    makers = {number: step for step in body.steps for number in step.writes}
+    needed: set[int] = set()
+    stack = [number for number in wanted if number not in inputs]
+    while stack:
+        number = stack.pop()
+        if number in makers and number not in needed:
+            needed.update(makers[number].writes)
+            stack += [read for read in makers[number].reads if read not in inputs]
+    steps = [step for step in body.steps if needed.intersection(step.writes)]
+    return Body(inputs, [*wanted], steps)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from tfcaffe.errors import ConversionError
@@ -36,6 +36,9 @@ class Model(Protocol):
 
     def has(self, place: Place) -> bool:
         """Whether there is such a tensor to look at."""
+
+    def feed_at(self, names: Sequence[str]) -> None:
+        """Be fed at these tensors (`has`) from now on, in the place of the inputs."""
 
     def run(
         self,
