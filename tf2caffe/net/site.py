@@ -81,6 +81,11 @@ class Site:
     def value(self, index: int = 0) -> Value:
         """An input as a blob."""
         tensor = self.node.inputs[index]
+        if tensor not in self.builder.values and tensor.op == "Placeholder":
+            raise self.refusal(
+                f"it reads the input {tensor.node.origin or tensor.node.name!r}, which --inputs "
+                "leaves out; name that there, too, or say with --outputs what is wanted"
+            )
         if tensor not in self.builder.values:
             raise self.refusal(
                 f"its input {index} is a constant, which no layer of stock Caffe makes a blob of; "

@@ -87,7 +87,10 @@ class _Tracer:
             outputs.update(dict(zip(self._output_names(len(results)), results, strict=True)))
             return results
 
-        specs = [tf.TensorSpec(shape, dtype) for shape, dtype in inputs.values()]
+        specs = [
+            tf.TensorSpec(shape, dtype, name if name.isidentifier() else None)
+            for name, (shape, dtype) in inputs.items()
+        ]
         with tf.device("/cpu:0"):
             traced = tf.function(run, autograph=False).get_concrete_function(*specs)
         fed = dict(zip(inputs, traced.graph.inputs[: len(inputs)], strict=True))

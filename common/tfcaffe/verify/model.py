@@ -8,6 +8,7 @@ from typing import Protocol
 from tfcaffe.errors import ConversionError
 from tfcaffe.verify.compare import Array
 
+_WHERE = ("Graph execution error", "Detected at node", "Node: ", "[[{{node")
 Place = tuple[str, int]  # a node's name, and which of its outputs
 Visit = Callable[[Place, Array], None]
 Instead = Callable[[Place], "Array | None"]
@@ -60,5 +61,10 @@ class Model(Protocol):
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what an error of a framework says."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """The first line of what an error of a framework says that says something.
+
+    TensorFlow's begin with where an op was defined.
+    """
+    lines = [line.strip() for line in str(error).splitlines()]
+    said = [line for line in lines if line and not line.startswith(_WHERE)]
+    return (said or [type(error).__name__])[0]
