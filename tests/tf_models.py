@@ -50,7 +50,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "mtcnn_tf_frozen/pnet.pb": {"input_shape": {"pnet/input": (1, 91, 120, 3)}},
     "mtcnn_tf_frozen/rnet.pb": {"input_shape": {"rnet/input": (2, 24, 24, 3)}},
     "res10_ssd_face_tf/opencv_face_detector_uint8.pb": {"input_shape": {"data": (1, 300, 300, 3)}},
-    "rnn_saved_model": {"input_shape": {"features": (1, 7, 2), "dropout_pkeep": ()}},
+    "rnn_saved_model": {"input_shape": {"features": (1, 7, 2)}},
     "tf2onnx_tests/gru.pb": {"input_shape": {"X": (2, 784)}},
     "tf2onnx_tests/lstm.pb": {"input_shape": {"X": (2, 784)}},
     "tf2onnx_tests/regression_ckpt/model": {"outputs": ["pred"], "input_shape": {"X": (4, 1)}},

@@ -45,8 +45,10 @@ def one(name: str, folder: Path) -> dict[str, Any]:
     notes = [*opened.notes, *opened.graph.notes]
     found = {"layers": len(network.layers), "notes": notes}
     try:
-        if opened.keras is None:
-            against: Any = reference(name, opened.graph, folder / "reference.pb")
+        if (MODELS / name).is_dir():
+            against: Any = MODELS / name
+        elif opened.keras is None:
+            against = reference(name, opened.graph, folder / "reference.pb")
         else:
             against = opened.keras
         report = verify(text, model, against, record=network.twin, rtol=LIMIT, input=inputs)

@@ -262,4 +262,5 @@ def _twin(builder: Builder, layers: Sequence[NewLayer], raw: str) -> Twin:
             for tensor in graph.inputs.values()
             if "int" in tensor.dtype and tensor in builder.values
         ),
+        given=tuple(graph.given.items()),
     )

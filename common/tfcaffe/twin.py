@@ -53,6 +53,8 @@ class Twin:
         of_source: whether the Caffe net was made of the model, and not the model of the net: then
             the nodes bear the model's own names.
         whole: input blobs that the model takes whole numbers for.
+        given: inputs of the model that the net has not, and what they are for it: dropout's, and
+            whether it is trained.
     """
 
     inputs: tuple[BlobTwin, ...]
@@ -60,6 +62,7 @@ class Twin:
     outputs: tuple[BlobTwin, ...]
     of_source: bool = False
     whole: tuple[str, ...] = ()
+    given: tuple[tuple[str, float], ...] = ()
 
     def to_json(self, **more: Any) -> str:
         """The record as text; `more` are facts for people (versions, the source)."""
@@ -72,6 +75,7 @@ class Twin:
                 "outputs": [_blob_to_json(blob) for blob in self.outputs],
                 **({"of_source": True} if self.of_source else {}),
                 **({"whole": self.whole} if self.whole else {}),
+                **({"given": dict(self.given)} if self.given else {}),
             },
             ensure_ascii=False,
             indent=1,
@@ -97,9 +101,16 @@ class Twin:
                 tuple(_blob_from_json(blob) for blob in data["outputs"]),
                 data.get("of_source") is True,
                 tuple(str(name) for name in data.get("whole", ())),
+                tuple((str(n), _number(value)) for n, value in data.get("given", {}).items()),
             )
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise FileFormatError(f"{path}: its record {MEMBER} is damaged: {error}") from error
+
+
+def _number(value: Any) -> float:
+    if not isinstance(value, bool | int | float):
+        raise TypeError(f"{value!r} is no number")
+    return value
 
 
 def _blob_to_json(blob: BlobTwin) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from graphs import frozen, tf1
+from graphs import control_flow, frozen, tf1
 from tfcaffe.errors import ConversionError
 from tfcaffe.oracle.pycaffe import Caffe
 from tfcaffe.verify import verify
@@ -64,6 +64,27 @@ def test_a_graph_behind_what_no_net_computes(mode: Any, tmp_path: Path, caffe: C
     path, net = frozen(graph, tmp_path), tmp_path / "net"
     shapes = {"image": (1, 9, 8, 3)}
     tf2caffe.convert(path, net, inputs=["image"], outputs=["y"], input_shape=shapes)
+    report = verify(f"{net}.prototxt", f"{net}.caffemodel", path, mode=mode, oracle=caffe)
+    assert report.verdict == "equal"
+
+
+@pytest.mark.parametrize("mode", ["chained", "isolated"])
+def test_inputs_for_training(mode: Any, tmp_path: Path, caffe: Caffe) -> None:
+    """What a net has not of its model is fed as it was meant: all kept, not trained."""
+    import tf2caffe
+
+    def build(tf: Any, v1: Any) -> None:
+        x = v1.placeholder(tf.float32, (1, 6), "x")
+        keep = v1.placeholder(tf.float32, (), "keep")
+        training = v1.placeholder(tf.bool, (), "training")
+        mask = tf.floor(keep + v1.random_uniform((1, 6)))
+        y = tf.tanh(x) / keep * mask
+        with control_flow(v1, functions=False):
+            v1.cond(training, lambda: y * 7.0, lambda: tf.abs(y), name="y")
+
+    graph, _ = tf1(build)
+    path, net = frozen(graph, tmp_path), tmp_path / "net"
+    tf2caffe.convert(path, net)
     report = verify(f"{net}.prototxt", f"{net}.caffemodel", path, mode=mode, oracle=caffe)
     assert report.verdict == "equal"
 

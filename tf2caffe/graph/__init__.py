@@ -97,6 +97,7 @@ class Graph:
         values: numbers of leaves (variables, large constants) by node.
         evaluate: gives the numbers of a tensor that depends on no input.
         free: inputs whose batch nobody said; it is 1, and Caffe may be given any other.
+        given: inputs of the model that are none of the network, and what they are in it.
         kept: what must live as long as the graph does.
         volatile: nodes that are never constant, whatever they read (random numbers, state).
         nodes: all nodes by name.
@@ -114,6 +115,7 @@ class Graph:
     nodes: Mapping[str, Node] = field(default_factory=dict)
     volatile: Collection[Node] = ()
     free: Collection[str] = ()
+    given: Mapping[str, float] = field(default_factory=dict)
     kept: Any = None
     _known: dict[Tensor, bool] = field(default_factory=dict)
     _small: dict[Tensor, Array] = field(default_factory=dict)

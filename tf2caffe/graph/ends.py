@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -11,6 +11,7 @@ from tf2caffe.options import Options
 from tfcaffe.errors import UsageError
 
 _NO_OUTPUTS = frozenset(["NoOp", "Const", "Assert", "Placeholder", "PlaceholderWithDefault"])
+_BRANCHES = frozenset(["Identity", "Switch"])
 _TRAINING = re.compile("Apply|Assign|Queue|Summary|Save|gradients/|save/|Momentum|Adam")
 _LISTED = 10
 
@@ -73,17 +74,34 @@ def found_outputs(definition: Any, inputs: Iterable[str]) -> dict[str, str]:
         for node in definition.node
         if node.name not in read and node.op not in _NO_OUTPUTS and node.name in reached - fed
     ]
+    nodes = {node.name: node for node in definition.node}
+    ends = [
+        n for n in ends if source(nodes, n, _BRANCHES).partition(":")[0] not in fed
+    ] or ends  # a cond's branches
     if not ends:
         raise UsageError("the graph computes nothing from its placeholders; name --outputs")
-    by_name = {node.name: node.op for node in definition.node}
-    training = any(name.startswith("gradients/") for name in by_name)
+    training = any(name.startswith("gradients/") for name in nodes)
     if training or len(ends) > _LISTED:
-        shown = [name for name in ends if not _TRAINING.search(f"{by_name[name]} {name}")]
+        shown = [name for name in ends if not _TRAINING.search(f"{nodes[name].op} {name}")]
         raise UsageError(
             "the graph is one for training, so name what is to be computed with --outputs (and "
             f"--inputs); nobody reads, for instance, {', '.join(shown[:_LISTED]) or 'nothing'}"
         )
     return {name: f"{name}:0" for name in ends}
+
+
+def source(nodes: Mapping[str, Any], name: str, passing: Collection[str]) -> str:
+    """The tensor that a chain of such ops passes on, as it is called where the chain begins.
+
+    Args:
+        nodes: of a GraphDef, which may be damaged, by name.
+    """
+    for _ in nodes:
+        node = nodes.get(name.partition(":")[0])
+        if node is None or node.op not in passing or not node.input:
+            break
+        name = node.input[0]
+    return name
 
 
 def _behind(definition: Any, nodes: Iterable[str]) -> set[str]:

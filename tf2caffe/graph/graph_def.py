@@ -27,7 +27,7 @@ from tf2caffe.options import Options
 from tfcaffe.errors import UnsupportedError, UsageError
 
 Names = Mapping[str, str]
-_STRING = 7  # types.proto
+_STRING, _BOOL = 7, 10  # types.proto
 _SCALARS = 24  # older graphs say [] of a placeholder whose shape is not known (array_ops.cc)
 
 
@@ -57,6 +57,7 @@ def network_of(
         fed = {k: v for k, v in found_inputs(definition).items() if k not in variables}
     if outputs is None and not options["outputs"]:
         wanted = found_outputs(definition, [*fed.values(), *options["inputs"]])
+    flags = _flags(definition, fed)
     found = pruned(definition, _nodes(options["inputs"]), variables)
     definition = found.definition
     known = tensors_of(definition)
@@ -69,10 +70,12 @@ def network_of(
     fed = _used(definition, fed, wanted)
     if not fed:
         raise UsageError(NO_PATH)
+    given: dict[str, float] = {name: False for name in flags if name not in fed}
     if later := [name for name, tensor in fed.items() if not _first(tensor)]:
         raise UnsupportedError(f"input {later[0]!r}: is not its node's first output; cut behind it")
     if not options["inputs"]:
-        fed = keep_everything(definition, fed)
+        fed, kept = keep_everything(definition, fed)
+        given |= kept
     said = _shapes(definition, fed)
     shapes = fixed_shapes(said, options)
 
@@ -100,6 +103,7 @@ def network_of(
     only_between(graph)
     all_fixed({name: shapes[name] for name in graph.inputs})
     graph.free = [name for name in free_batches(said, options) if name in graph.inputs]
+    graph.given = given
     loops.check_sizes(graph)
     codes = sum(node.op == "Dequantize" for node in definition.node)
     if codes:
@@ -140,6 +144,13 @@ def _node(tensor: str) -> str:
 
 def _first(tensor: str) -> bool:
     return tensor.partition(":")[2] in ("", "0")
+
+
+def _flags(definition: Any, inputs: Names) -> list[str]:
+    """The inputs that are true or false."""
+    nodes = {node.name: node for node in definition.node}
+    ends = {name: nodes[_node(tensor)] for name, tensor in inputs.items() if _node(tensor) in nodes}
+    return [n for n, end in ends.items() if "dtype" in end.attr and end.attr["dtype"].type == _BOOL]
 
 
 def _used(definition: Any, inputs: Names, outputs: Names) -> dict[str, str]:

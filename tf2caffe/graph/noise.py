@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tf2caffe.graph import Graph, Node, Tensor, all_nodes
+from tf2caffe.graph.ends import source
 from tf2caffe.graph.identities import step_over
 
 _CLOSE = 1e-4  # 1 / keep, rounded
@@ -25,17 +26,20 @@ RANDOM = frozenset(
 _MASK = frozenset(
     ["Floor", "Add", "AddV2", "Sub", "Mul", "GreaterEqual", "Cast", "Less", "Identity"]
 )
+_PASSES = frozenset(["Identity", "Enter", "Switch"])
 _TRUTHS = frozenset(["Floor", "GreaterEqual", "Less"])  # make 0 or 1 of a random number
 
 
-def keep_everything(definition: Any, inputs: Mapping[str, str]) -> dict[str, str]:
+def keep_everything(
+    definition: Any, inputs: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, float]]:
     """A placeholder that dropout is fed (`keep_prob`, `rate`) becomes a constant: keep everything.
 
     Args:
         inputs: tensors that are fed, by the users' name.
 
     Returns:
-        The other inputs.
+        The other inputs, and what those have become.
     """
     nodes = {node.name: node for node in definition.node}
 
@@ -52,19 +56,24 @@ def keep_everything(definition: Any, inputs: Mapping[str, str]) -> dict[str, str
         if node.op in ("Add", "AddV2", "GreaterEqual") and len(node.input) > 1:
             a, b = node.input[:2]
             kept = 0.0 if node.op == "GreaterEqual" else 1.0
-            values |= {one: kept for one, other in ((a, b), (b, a)) if is_noise(other)}
+            values |= {
+                source(nodes, one, _PASSES): kept
+                for one, other in ((a, b), (b, a))
+                if is_noise(other)
+            }
     for name, kept in list(values.items()):  # rate = 1 - keep_prob, of later TensorFlow 1
         node = nodes.get(name.partition(":")[0])
         if node is not None and node.op == "Sub" and _is_one(nodes.get(node.input[0])):
-            values.setdefault(node.input[1], 1.0 - kept)
-    left = {}
+            values.setdefault(source(nodes, node.input[1], _PASSES), 1.0 - kept)
+    left, given = {}, {}
     for name, tensor in inputs.items():
         node = nodes[tensor.partition(":")[0]]
         if node.name in values and _may_be_number(node):
-            _make_constant(node, values[node.name])
+            given[name] = values[node.name]
+            _make_constant(node, given[name])
         else:
             left[name] = tensor
-    return left
+    return left, given
 
 
 def _is_one(node: Any) -> bool:

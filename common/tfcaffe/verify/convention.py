@@ -77,9 +77,12 @@ def from_source(twin: Twin, model: Model) -> Twin:
     Raises:
         UsageError: it is another model.
     """
+    given = {_input_name(name, model): value for name, value in twin.given}
+    given = {name: value for name, value in given.items() if name in model.inputs}
+    taken = [name for name in model.inputs if name not in given]
     names = {fed.node: _input_name(fed.node, model) for fed in twin.inputs}
-    if len(twin.inputs) == 1 == len(model.inputs):
-        names = {twin.inputs[0].node: model.inputs[0]}
+    if len(twin.inputs) == 1 == len(taken):
+        names = {twin.inputs[0].node: taken[0]}
     inputs = tuple(replace(fed, node=names[fed.node]) for fed in twin.inputs)
     blobs = tuple(replace(blob, node=names.get(blob.node, blob.node)) for blob in twin.blobs)
     ends = twin.outputs
@@ -87,7 +90,7 @@ def from_source(twin: Twin, model: Model) -> Twin:
         node, output = model.outputs[0]  # exported under another name
         ends = (replace(ends[0], node=node, output=output),)
     outputs = tuple(out for out in ends if model.has((out.node, out.output)))
-    if {fed.node for fed in inputs} != set(model.inputs) or len(outputs) != len(twin.outputs):
+    if {fed.node for fed in inputs} != set(taken) or len(outputs) != len(twin.outputs):
         raise UsageError(
             f"{model.name}: is not the model that the net was made of: that has the inputs "
             f"{', '.join(fed.node for fed in twin.inputs)} and the outputs "
@@ -100,6 +103,7 @@ def from_source(twin: Twin, model: Model) -> Twin:
         outputs,
         of_source=True,
         whole=twin.whole,
+        given=tuple(given.items()),
     )
 
 

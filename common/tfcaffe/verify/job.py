@@ -270,7 +270,7 @@ def _laid(job: Job, twin: Twin) -> dict[str, Array]:
         if blob.blob == pre.blob and not built_in:
             array = pre(array)
         result[blob.node] = blob.layout.pattern().to_tf(array)
-    return result
+    return result | {name: np.asarray(value) for name, value in twin.given}
 
 
 def _built_into_net(record: Twin | None) -> bool:
