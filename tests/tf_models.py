@@ -141,16 +141,17 @@ def reference(name: str, graph: Graph, path: Path) -> Path:
     switches = {node.name for node in definition.node if node.op == "Switch"}
     fed = {tensor.node.name: (title, tensor) for title, tensor in graph.inputs.items()}
     by_name = {node.name: node for node in definition.node}
+    within = any(f"/{part}/" in node for node in fed for part in ("cond", "while"))  # gone through
     for node in definition.node:
         if node.op == "Dequantize":
             _without_nan(node, by_name)
         inputs = [_renamed(i, fed) for i in node.input]
-        if node.op in ("Switch", "Enter"):  # cut within a branch or a loop: it is gone through
+        if within and node.op in ("Switch", "Enter"):
             dtype = node.attr["T"].type
             node.op, inputs = "Identity", inputs[:1]
             node.attr.clear()
             node.attr["T"].type = dtype
-        if switches:
+        if within:
             inputs = [_node(i) if _node(i) in switches else i for i in inputs if i[0] != "^"]
         if node.name in fed:
             title, tensor = fed[node.name]
