@@ -199,6 +199,50 @@ def test_two_cells_one_after_the_other(tmp_path: Path, caffe: Caffe) -> None:
     assert "LSTM" not in converted(make, tmp_path, caffe).types
 
 
+def counted(tf: Any, x: Any) -> Any:
+    """One loop after the other, the second from where the first ended, each with one in it."""
+    flat = tf.reshape(x, (BATCH, STEPS * INPUTS))
+
+    def inner(i: Any, y: Any) -> tuple[Any, Any]:
+        more = lambda j, z: (j + 1.5, tf.sin(0.1) * tf.tanh(z) + tf.cast(i, tf.float32))  # noqa: E731
+        return i + 1, tf.while_loop(lambda j, _: j < 3.0, more, (0.0, y))[1]
+
+    i, y = tf.while_loop(lambda i, _: i < 2, inner, (0, flat))
+    return 2.0 * tf.while_loop(lambda i, _: i > 0, lambda i, y: (i - 1, tf.abs(y) - 1.0), (i, y))[1]
+
+
+@pytest.mark.parametrize("functions", [False, True], ids=["frames", "functions"])
+def test_loops_in_loops_and_behind(functions: bool, tmp_path: Path, caffe: Caffe) -> None:
+    net = converted(counted, tmp_path, caffe, functions)
+    assert (net.types.count("TanH"), net.types.count("AbsVal")) == (4, 2)
+
+
+@pytest.mark.parametrize("functions", [False, True], ids=["frames", "functions"])
+def test_a_loop_that_never_runs(functions: bool, tmp_path: Path, caffe: Caffe) -> None:
+    def make(tf: Any, x: Any) -> Any:
+        return 2.0 * tf.while_loop(lambda i, _: i < 0, lambda i, y: (i + 1, y * 5.0), (0, x))[1]
+
+    assert converted(make, tmp_path, caffe, functions).types == ["Input", "Power"]
+
+
+def test_an_array_that_is_not_full(tmp_path: Path) -> None:
+    """TensorFlow fills it up with zeros."""
+
+    def build(tf: Any, v1: Any) -> None:
+        x = v1.placeholder(tf.float32, SEQUENCES.shape, "x")
+        with control_flow(v1, functions=True):
+            rows = tf.TensorArray(tf.float32, 5, element_shape=SEQUENCES.shape)
+            body = lambda t, made: (t + 1, made.write(t, tf.tanh(x) * 2.0))  # noqa: E731
+            made = tf.while_loop(lambda t, _: t < 3, body, (0, rows))[1]
+            tf.identity(made.stack(), name="y")
+
+    graph, _ = tf1(build)
+    with pytest.raises(
+        ConversionError, match=r"\(TensorList\S+ an array that a loop reads or fills"
+    ):
+        written(frozen(graph, tmp_path), tmp_path, outputs=["y"])
+
+
 def test_an_array_that_tells_its_size(tmp_path: Path, caffe: Caffe) -> None:
     """As TensorFlow 1 stacked what a loop made."""
 

@@ -17,6 +17,7 @@ _READS = {"TensorArrayReadV3": (1, 2), "TensorListGetItem": (1, 0)}
 _WRITES = {"TensorArrayWriteV3": (1, 2, 3), "TensorListSetItem": (1, 2, 0)}
 _FILLS = {"TensorArrayScatterV3": 2, "TensorListFromTensor": 0}
 _STACKS = {"TensorArrayGatherV3": 2, "TensorListStack": 0}
+_SIZES = {"TensorArrayV3": 0, "TensorListReserve": 1}  # which input says how many there are
 _INDICES = 1  # of TensorArrayScatterV3 and TensorArrayGatherV3
 
 
@@ -28,23 +29,21 @@ def without_arrays(definition: Any, known: Graph) -> None:
     """
     arrays = _Arrays(definition, known)
     for node in definition.node:
-        if node.op == "TensorArraySizeV3" and (size := arrays.size(node)):
-            _become_constant(node, size)
+        if node.op == "TensorArraySizeV3" and (elements := arrays.complete(node.input[1])):
+            _become_constant(node, len(elements))
     for node in list(definition.node):
         if node.op in _READS:
             index, state = _READS[node.op]
-            elements = arrays.elements(node.input[state])
+            written = arrays.elements(node.input[state]) or {}
             place = arrays.index(node.input[index])
-            if elements is not None and place in elements:
-                _become(node, "Identity", [elements[place]])
+            if place is not None and place in written:
+                _become(node, "Identity", [written[place]])
         elif node.op in _STACKS:
-            elements = arrays.elements(node.input[_STACKS[node.op]])
-            if elements and sorted(elements) == list(range(len(elements))):
-                in_order = node.op == "TensorListStack" or arrays.all_of(node, len(elements))
-                if in_order:
-                    _become(node, "Pack", [elements[i] for i in range(len(elements))])
-                    node.attr["N"].i = len(elements)
-                    node.attr["axis"].i = 0
+            elements = arrays.complete(node.input[_STACKS[node.op]])
+            if elements and (node.op == "TensorListStack" or arrays.all_of(node, len(elements))):
+                _become(node, "Pack", elements)
+                node.attr["N"].i = len(elements)
+                node.attr["axis"].i = 0
 
 
 def _become(node: Any, op: str, inputs: list[str]) -> None:
@@ -97,10 +96,29 @@ class _Arrays:
         node = self._source(tensor)
         return int(make_ndarray(node.attr["value"].tensor)) if node.op == "Const" else None
 
-    def size(self, node: Any) -> int | None:
-        """How many elements there are, if all are known."""
-        elements = self.elements(node.input[1])
-        return len(elements) if elements and max(elements) + 1 == len(elements) else None
+    def complete(self, state: str) -> list[str] | None:
+        """All elements of an array in order; None if some are not there, or not known."""
+        elements = self.elements(state)
+        if not elements or sorted(elements) != list(range(len(elements))):
+            return None
+        begun = self._source(state)
+        while begun.op in _WRITES:
+            begun = self._source(begun.input[_WRITES[begun.op][2]])
+        size = begun.input[_SIZES[begun.op]] if begun.op in _SIZES else None
+        grows = begun.op == "TensorArrayV3" and begun.attr["dynamic_size"].b
+        if size is not None and not grows and self._whole(size) != len(elements):
+            return None
+        return [elements[i] for i in range(len(elements))]
+
+    def _whole(self, tensor: str) -> int | None:
+        """A number that is constant, now or as it was before."""
+        if (number := self.index(tensor)) is not None:
+            return number
+        try:
+            found = self.known.find(tensor)
+        except KeyError:
+            return None
+        return int(self.known.constant(found)) if self.known.is_constant(found) else None
 
     def all_of(self, node: Any, count: int) -> bool:
         """Whether a node of an array asks for all elements in their order."""

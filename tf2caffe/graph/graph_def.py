@@ -22,7 +22,7 @@ from tf2caffe.graph.lowering import lowered
 from tf2caffe.graph.noise import keep_everything, without_noise
 from tf2caffe.graph.origins import scopes
 from tf2caffe.graph.prune import pruned
-from tf2caffe.graph.unroll import frames, unrolled
+from tf2caffe.graph.unroll import Loop, frames, unrolled
 from tf2caffe.options import Options
 from tfcaffe.errors import UnsupportedError, UsageError
 
@@ -115,19 +115,21 @@ def _stepwise(
     graph: Graph, definition: Any, wanted: Names, built: Callable[[Any, Names], Graph]
 ) -> tuple[Graph, Any]:
     """With the loops whose number of steps is known written step by step."""
-    before = graph
+    flat, now, names = graph, definition, wanted
     if framed := lowered(definition):
-        wanted = {name: framed.resolve(tensor) for name, tensor in wanted.items()}
-        before = built(framed.definition, wanted)
-        definition = framed.definition
-    counted = frames(before)
-    if not counted:
+        now = framed.definition
+        names = {name: framed.resolve(tensor) for name, tensor in wanted.items()}
+        flat = built(now, names)
+    found: list[Loop] = []
+    while counted := frames(flat):
+        now = unrolled(now, counted)
+        without_arrays(now, flat)
+        flat = built(now, names)
+        found += counted
+    if not found:
         return graph, definition
-    steps = unrolled(definition, counted)
-    without_arrays(steps, before)
-    graph = built(steps, wanted)
-    graph.steps = {loop.scope: loop.steps for loop in counted if loop.steps}
-    return graph, steps
+    flat.steps = {loop.scope: loop.steps for loop in found if loop.steps}
+    return flat, now
 
 
 def _known(shape: tuple[int, ...] | str) -> tuple[int, ...] | None:

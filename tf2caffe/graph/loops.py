@@ -23,9 +23,19 @@ _PYTHON = (
     "calls code of Python, which no file of Caffe's holds; write it with TensorFlow's ops, or cut "
     "the net before it with --outputs"
 )
+_ARRAY_REASON = (
+    "an array that a loop reads or fills at places that depend on the data, or not to its end; cut "
+    "the net before it with --outputs"
+)
+_ARRAYS = [
+    *("TensorListGetItem", "TensorListSetItem", "TensorListStack"),
+    *("TensorArrayReadV3", "TensorArrayWriteV3", "TensorArrayGatherV3", "TensorArraySizeV3"),
+    *("TensorArrayScatterV3", "TensorArrayConcatV3"),
+]
 REASONS = {
     **dict.fromkeys(["loop", "While", "StatelessWhile"], _LOOP),
     **dict.fromkeys(["TensorListReserve", "TensorListFromTensor"], _LOOP),
+    **dict.fromkeys(_ARRAYS, _ARRAY_REASON),
     **dict.fromkeys(["Switch", "Merge", *sorted(BRANCHES)], _BRANCH),
     **dict.fromkeys(["PyFunc", "EagerPyFunc", "PyFuncStateless"], _PYTHON),
 }

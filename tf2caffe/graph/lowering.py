@@ -6,11 +6,13 @@ that goes round, and calls of both functions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tf2caffe.graph.inline import Inlined, inline
 
 _WHILES = frozenset({"While", "StatelessWhile"})
+_DEEPEST = 5  # loops within loops
 _RESOURCE = 20  # types.proto
 _PASSES = frozenset({"Identity", "Enter", "Merge", "Switch", "Exit", "NextIteration"})
 
@@ -19,11 +21,16 @@ def lowered(definition: Any) -> Inlined | None:
     """A GraphDef without calls whose loops are frames; None if it has no loops."""
     import tensorflow as tf
 
-    if not any(node.op in _WHILES for node in definition.node):
+    results: dict[str, Sequence[str]] = {}
+    for _ in range(_DEEPEST):
+        if not any(node.op in _WHILES for node in definition.node):
+            break
+        found = inline(_framed(tf.compat.v1.GraphDef(), definition))
+        definition, results = found.definition, {**results, **found.results}
+    if not results:
         return None
-    found = inline(_framed(tf.compat.v1.GraphDef(), definition))
-    _type(found.definition)
-    return found
+    _type(definition)
+    return Inlined(definition, results)
 
 
 def _framed(result: Any, definition: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 
 from tf2caffe.graph import Array, Graph, Node, Tensor
 from tf2caffe.graph.constants import run
+from tfcaffe.errors import UnsupportedError
 
 _MERGES = ("Merge", "RefMerge")
 _ENTERS = ("Enter", "RefEnter")
@@ -30,6 +31,7 @@ class Loop:
     """A frame of a graph: what goes round in it, and for how long.
 
     Args:
+        name: the frame's.
         scope: the name that people know it by.
         merges: what goes round.
         steps: how often its body is run; None if that depends on the data.
@@ -37,9 +39,9 @@ class Loop:
     """
 
     def __init__(self, graph: Graph, name: str, nodes: Sequence[Node]) -> None:
-        self.graph = graph
+        self.graph, self.name = graph, name
         self.scope = name.rpartition("/")[0].removesuffix("while").rstrip("/") or name
-        self.merges = [node for node in nodes if node.op in _MERGES]
+        self.merges = [node for node in nodes if node.op in _MERGES and _goes_round(node)]
         self._values: dict[tuple[Node, int], Array] = {}
         conditions = [node for node in nodes if node.op == "LoopCond"]
         self.steps = self._count(conditions[0].inputs[0]) if len(conditions) == 1 else None
@@ -50,7 +52,7 @@ class Loop:
             for step in range(_LONGEST + 1):
                 if not self._number(condition, step).item():
                     return step
-        except (_UnknownError, ValueError):
+        except (_UnknownError, UnsupportedError, ValueError):
             return None
         return None
 
@@ -60,7 +62,7 @@ class Loop:
             if "int" in merge.dtypes[0]:
                 try:
                     yield merge.name, [self._value(merge, t) for t in range(self.steps + 1)]
-                except _UnknownError:
+                except (_UnknownError, UnsupportedError):
                     continue
 
     def _value(self, merge: Node, step: int) -> Array:
@@ -75,19 +77,28 @@ class Loop:
     def _number(self, tensor: Tensor, step: int) -> Array:
         """What a tensor of the frame is at a step, if that depends on no input."""
         node = tensor.node
-        if node.op in _MERGES:
-            return self._value(node, step)
-        if node.op in (*_SWITCHES, *_ENTERS, "Identity"):
-            return self._number(node.inputs[0], step)
         if self.graph.is_constant(tensor):
             return self.graph.constant(tensor)
-        if not node.inputs or node in self.graph.volatile:
+        if node in self.merges and tensor.index == 0:
+            return self._value(node, step)
+        if node.op in (*_SWITCHES, "Identity"):
+            return self._number(node.inputs[0], step)
+        if not node.inputs or node in self.graph.volatile or node.op in (*_ENTERS, *_EXITS):
             raise _UnknownError
         return run(node, [self._number(t, step) for t in node.inputs])[tensor.index]
 
 
+def _goes_round(merge: Node) -> bool:
+    """Whether it begins a loop's body, and does not end a branch."""
+    return len(merge.inputs) == 2 and merge.inputs[1].op == "NextIteration"
+
+
 def frames(graph: Graph) -> list[Loop]:
-    """The loops of a graph whose number of steps is known, and that hold no other loop."""
+    """The loops of a graph whose number of steps is known, and that hold no other loop.
+
+    Where a loop is within another, or begins where one ends, the graph has more of them when these
+    are unrolled.
+    """
     entered: dict[str, list[Node]] = {}
     for node in graph.nodes.values():
         if node.op in _ENTERS:
@@ -153,6 +164,12 @@ class _Unroller:
                 copy.CopyFrom(node)
                 copy.name = self._name(node.name, step)
                 copy.input[:] = [self._at(name, step) for name in node.input]
+        for node in self.definition.node:  # what is the same at each step reads what goes in
+            if node.op in _ENTERS and node.attr["frame_name"].s.decode() == self.loop.name:
+                dtype = node.attr["T"].type
+                node.op = "Identity"
+                node.attr.clear()
+                node.attr["T"].type = dtype
         for node in exits:
             node.op = "Identity"
             node.input[:] = [self._value(self._merge_of(node.input[0]), self.loop.steps)]
