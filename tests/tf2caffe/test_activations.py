@@ -76,6 +76,19 @@ def written_softmax(tf: Any, x: Any, peak: Any, total: Any) -> Any:
     return power / tf.reduce_sum(power, total, keepdims=True)
 
 
+def by_log(tf: Any, x: Any, power: Any, over: Any) -> Any:
+    """exp(x - log(sum(power(x - m))) - m), m being the largest, if it is finite."""
+    peak = tf.reduce_max(x, -1, keepdims=True)
+    peak = tf.where(tf.math.is_finite(peak), peak, tf.zeros_like(peak))
+    return tf.exp(x - (tf.math.log(tf.reduce_sum(power(x - peak), over, keepdims=True)) + peak))
+
+
+def of_less(tf: Any, x: Any) -> Any:
+    """What is taken away is larger than what it is taken from."""
+    power = tf.exp(x[..., :1] - tf.reduce_max(x, [1], keepdims=True))
+    return power / tf.reduce_sum(power, -1, keepdims=True)
+
+
 def tensorflow_cases() -> dict[str, Case]:
     """Forms that people write by hand, and plain functions."""
     import tensorflow as tf
@@ -146,6 +159,14 @@ def tensorflow_cases() -> dict[str, Case]:
         "softmax_of_rows": (lambda x: written_softmax(tf, x, [1, 2], [1, 2]), ""),
         "softmax_plain": (lambda x: tf.exp(x) / tf.reduce_sum(tf.exp(x), 3, True), ""),
         "no_softmax": (lambda x: written_softmax(tf, x, [1, 2], 3), ""),
+        "softmax_by_log": (lambda x: by_log(tf, x, lambda y: tf.exp(y), -1), "Softmax"),
+        "no_softmax_of_twice": (lambda x: by_log(tf, x, lambda y: tf.exp(2 * y), -1), ""),
+        "no_softmax_of_weights": (
+            lambda x: by_log(tf, x, lambda y: tf.abs(slopes) * tf.exp(y), -1),
+            "",
+        ),
+        "no_softmax_over_more": (lambda x: by_log(tf, x, tf.exp, [1, 2, 3]), ""),
+        "no_softmax_of_less": (lambda x: of_less(tf, x), ""),
         "zeros": (lambda x: tf.where(tf.equal(tf.nn.relu(x), 0.0), 1.0, x), ""),
         "others": (lambda x: tf.cast(tf.reduce_max(x, -1, True) != x, x.dtype), ""),
         "peaks": (lambda x: tf.cast(x == tf.nn.max_pool2d(x, 3, 1, "SAME"), x.dtype) * x, ""),

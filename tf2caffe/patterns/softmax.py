@@ -22,21 +22,20 @@ def finite(node: Node, graph: Graph) -> bool:
 def softmax(node: Node, graph: Graph) -> bool:
     """exp(x - logsumexp(x)) over several dimensions: Keras's Softmax with a list of axes."""
     difference = node.inputs[0]
-    if difference.op != "Sub":
+    if difference.op != "Sub" or difference.node.inputs[1].op != "AddV2":
         return False
     x, total = difference.node.inputs
-    if total.op != "AddV2":
-        return False
     for logarithm, peak in (total.node.inputs, total.node.inputs[::-1]):
-        if logarithm.op != "Log" or peak.op != "same":
+        if logarithm.op != "Log" or peak.op != "same" or x.shape != Tensor(node).shape:
             continue
-        peak = peak.node.inputs[0]
-        sums = logarithm.node.inputs[0]
-        if sums.op != "Sum" or peak.op != "Max" or peak.node.inputs[0] != x:
+        over = _kept(peak.node.inputs[0], "Max", x, graph)
+        power = logarithm.node.inputs[0].node.inputs[0]
+        if over is None or over != _kept(logarithm.node.inputs[0], "Sum", power, graph):
             continue
-        node.op, node.inputs = "Softmax", [x]
-        node.attrs = {"over": [int(a) for a in graph.constant(peak.node.inputs[1]).reshape(-1)]}
-        return True
+        below = power.node.inputs[0]
+        if power.op == "Exp" and below.op == "Sub" and below.node.inputs == [x, peak]:
+            node.op, node.inputs, node.attrs = "Softmax", [x], {"over": over}
+            return True
     return False
 
 
@@ -44,20 +43,21 @@ def softmax(node: Node, graph: Graph) -> bool:
 def written_out(node: Node, graph: Graph) -> bool:
     """exp(x) / sum(exp(x)), whatever is taken away from x along the same dimensions before."""
     power, total = node.inputs
-    if power.op != "Exp" or total.op != "Sum" or total.node.inputs[0] != power:
-        return False
-    over = graph.dimensions(total.node.inputs[1], len(power.shape))
-    if not total.node.attrs["keep_dims"]:
+    over = _kept(total, "Sum", power, graph)
+    if power.op != "Exp" or over is None or power.shape != Tensor(node).shape:
         return False
     x = power.node.inputs[0]
-    if x.op == "Sub" and _is_one_along(x.node.inputs[1], over, graph, x.shape):
-        x = x.node.inputs[0]
+    if x.op == "Sub":
+        whole, peak = x.node.inputs
+        if peak.op == "Max" and whole.shape == x.shape:
+            same = _kept(peak, "Max", peak.node.inputs[0], graph) == over
+            x = whole if same else x
     node.op, node.inputs, node.attrs = "Softmax", [x], {"over": over}
     return True
 
 
-def _is_one_along(tensor: Tensor, over: list[int], graph: Graph, shape: tuple[int, ...]) -> bool:
-    """Whether a largest number is of these dimensions, so that it goes out of the quotient."""
-    if tensor.op != "Max" or not tensor.node.attrs["keep_dims"]:
-        return False
-    return graph.dimensions(tensor.node.inputs[1], len(shape)) == over
+def _kept(tensor: Tensor, op: str, x: Tensor, graph: Graph) -> list[int] | None:
+    """The dimensions over which an op takes x together, keeping them; None for anything else."""
+    if tensor.op != op or tensor.node.inputs[0] != x or not tensor.node.attrs["keep_dims"]:
+        return None
+    return graph.dimensions(tensor.node.inputs[1], len(x.shape))
