@@ -52,6 +52,13 @@ def no_bias(tf: Any, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
     return tf.tanh(c) * tf.sigmoid(o), c
 
 
+def one_bias(tf: Any, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
+    """One number for all gates."""
+    i, f, g, o = tf.split(tf.matmul(tf.concat([x, h], 1), JOINED) + [0.7], 4, 1)
+    c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
+    return tf.tanh(c) * tf.sigmoid(o), c
+
+
 def gru_cell(tf: Any, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
     r, z = tf.split(tf.sigmoid(tf.matmul(tf.concat([x, h], 1), GRU[0])), 2, 1)
     candidate = tf.tanh(tf.matmul(tf.concat([x, r * h], 1), GRU[1]))
@@ -162,7 +169,7 @@ def test_an_lstm_that_begins_somewhere(tmp_path: Path, caffe: Caffe) -> None:
 
 
 @pytest.mark.parametrize("functions", [False, True], ids=["frames", "functions"])
-@pytest.mark.parametrize("cell", [gru_cell, peeping, hard_gates])
+@pytest.mark.parametrize("cell", [gru_cell, peeping, hard_gates, one_bias])
 def test_other_cells_are_written_step_by_step(
     cell: Cell, functions: bool, tmp_path: Path, caffe: Caffe
 ) -> None:
@@ -223,6 +230,39 @@ def test_a_loop_that_never_runs(functions: bool, tmp_path: Path, caffe: Caffe) -
         return 2.0 * tf.while_loop(lambda i, _: i < 0, lambda i, y: (i + 1, y * 5.0), (0, x))[1]
 
     assert converted(make, tmp_path, caffe, functions).types == ["Input", "Power"]
+
+
+def test_an_array_that_grows(tmp_path: Path, caffe: Caffe) -> None:
+    def make(tf: Any, x: Any) -> Any:
+        rows = tf.TensorArray(tf.float32, 1, dynamic_size=True, element_shape=SEQUENCES.shape)
+        body = lambda t, made: (t + 1, made.write(t, tf.tanh(x) * 2.0))  # noqa: E731
+        return tf.while_loop(lambda t, _: t < 3, body, (0, rows))[1].stack() + 1.0
+
+    converted(make, tmp_path, caffe, functions=True)
+
+
+def test_a_list_that_is_pushed_to(tmp_path: Path) -> None:
+    def build(tf: Any, v1: Any) -> None:
+        x, raw = v1.placeholder(tf.float32, SEQUENCES.shape, "x"), tf.raw_ops
+        rows = raw.EmptyTensorList(
+            element_shape=SEQUENCES.shape, max_num_elements=9, element_dtype=tf.float32
+        )
+        for row in (tf.tanh(x), tf.abs(x)):
+            rows = raw.TensorListPushBack(input_handle=rows, tensor=row)
+        body = lambda t, rows: (  # noqa: E731
+            t + 1,
+            raw.TensorListSetItem(input_handle=rows, index=t, item=tf.exp(x)),
+        )
+        with control_flow(v1, functions=True):
+            rows = tf.while_loop(lambda t, _: t < 1, body, (0, rows))[1]
+        stacked = raw.TensorListStack(
+            input_handle=rows, element_shape=SEQUENCES.shape, element_dtype=tf.float32
+        )
+        tf.identity(stacked, name="y")
+
+    graph, _ = tf1(build)
+    with pytest.raises(ConversionError, match="an array that a loop reads or fills"):
+        written(frozen(graph, tmp_path), tmp_path, outputs=["y"])
 
 
 def test_an_array_that_is_not_full(tmp_path: Path) -> None:

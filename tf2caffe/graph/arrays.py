@@ -17,7 +17,7 @@ _READS = {"TensorArrayReadV3": (1, 2), "TensorListGetItem": (1, 0)}
 _WRITES = {"TensorArrayWriteV3": (1, 2, 3), "TensorListSetItem": (1, 2, 0)}
 _FILLS = {"TensorArrayScatterV3": 2, "TensorListFromTensor": 0}
 _STACKS = {"TensorArrayGatherV3": 2, "TensorListStack": 0}
-_SIZES = {"TensorArrayV3": 0, "TensorListReserve": 1}  # which input says how many there are
+_EMPTY = {"TensorArrayV3": 0, "TensorListReserve": 1}  # which input says how many there are
 _INDICES = 1  # of TensorArrayScatterV3 and TensorArrayGatherV3
 
 
@@ -87,7 +87,7 @@ class _Arrays:
             elif node.op in _FILLS:
                 return self._filled(node) | found if self._filled(node) else None
             else:
-                return found
+                return found if node.op in _EMPTY else None
 
     def index(self, tensor: str) -> int | None:
         """A whole number that is constant, as a counter at a step."""
@@ -101,13 +101,15 @@ class _Arrays:
         elements = self.elements(state)
         if not elements or sorted(elements) != list(range(len(elements))):
             return None
-        begun = self._source(state)
+        begun, grows = self._source(state), False
         while begun.op in _WRITES:
+            grows = grows or _is_set(begun, "resize_if_index_out_of_bounds")
             begun = self._source(begun.input[_WRITES[begun.op][2]])
-        size = begun.input[_SIZES[begun.op]] if begun.op in _SIZES else None
-        grows = begun.op == "TensorArrayV3" and begun.attr["dynamic_size"].b
-        if size is not None and not grows and self._whole(size) != len(elements):
-            return None
+        if begun.op in _EMPTY:
+            size = self._whole(begun.input[_EMPTY[begun.op]])
+            grows = grows or _is_set(begun, "dynamic_size")
+            if size is None or len(elements) < size or (len(elements) > size and not grows):
+                return None
         return [elements[i] for i in range(len(elements))]
 
     def _whole(self, tensor: str) -> int | None:
@@ -163,6 +165,10 @@ class _Arrays:
 
     def _tensor(self, name: str) -> Tensor:
         return self.known.find(name)
+
+
+def _is_set(node: Any, name: str) -> bool:
+    return name in node.attr and bool(node.attr[name].b)
 
 
 def _node(tensor: str) -> str:

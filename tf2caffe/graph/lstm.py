@@ -185,7 +185,7 @@ def _terms(total: Tensor, graph: Graph) -> tuple[list[tuple[Tensor, Tensor]], li
             if node.attrs["transpose_a"] or node.attrs["transpose_b"]:
                 return [], []
             products.append((node.inputs[0], node.inputs[1]))
-        elif graph.is_constant(term) and len(term.shape) == 1:
+        elif graph.is_constant(term) and term.shape == total.shape[-1:]:
             biases.append(term)
         else:
             return [], []
