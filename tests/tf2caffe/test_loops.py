@@ -54,7 +54,7 @@ def no_bias(tf: Any, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
 
 def one_bias(tf: Any, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
     """One number for all gates."""
-    i, f, g, o = tf.split(tf.matmul(tf.concat([x, h], 1), JOINED) + [0.7], 4, 1)
+    i, f, g, o = tf.split(tf.matmul(tf.concat([x, h], 1), JOINED) + tf.constant([0.7]), 4, 1)
     c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
     return tf.tanh(c) * tf.sigmoid(o), c
 
@@ -230,6 +230,35 @@ def test_a_loop_that_never_runs(functions: bool, tmp_path: Path, caffe: Caffe) -
         return 2.0 * tf.while_loop(lambda i, _: i < 0, lambda i, y: (i + 1, y * 5.0), (0, x))[1]
 
     assert converted(make, tmp_path, caffe, functions).types == ["Input", "Power"]
+
+
+@pytest.mark.parametrize("functions", [False, True], ids=["frames", "functions"])
+def test_an_array_that_is_filled_backwards(functions: bool, tmp_path: Path, caffe: Caffe) -> None:
+    def make(tf: Any, x: Any) -> Any:
+        rows = tf.TensorArray(tf.float32, 3, element_shape=SEQUENCES.shape)
+
+        def body(t: Any, made: Any, y: Any) -> Any:
+            y = tf.tanh(y + 0.5)
+            return t + 1, made.write(2 - t, y), y
+
+        return tf.while_loop(lambda t, *_: t < 3, body, (0, rows, x))[1].stack() * 2.0
+
+    converted(make, tmp_path, caffe, functions)
+
+
+def test_places_that_depend_on_the_data(tmp_path: Path) -> None:
+    def build(tf: Any, v1: Any) -> None:
+        x = v1.placeholder(tf.float32, SEQUENCES.shape, "x")
+        with control_flow(v1, functions=False):
+            place = tf.cast(x[0, 0, 0], tf.int32)
+            rows = tf.TensorArray(tf.float32, 3)
+            body = lambda t, made: (t + 1, made.write(t + place, tf.tanh(x)))  # noqa: E731
+            made = tf.while_loop(lambda t, _: t < 3, body, (0, rows))[1]
+            tf.identity(made.stack(), name="y")
+
+    graph, _ = tf1(build)
+    with pytest.raises(ConversionError, match="an array that a loop reads or fills"):
+        written(frozen(graph, tmp_path), tmp_path, outputs=["y"])
 
 
 def test_an_array_that_grows(tmp_path: Path, caffe: Caffe) -> None:

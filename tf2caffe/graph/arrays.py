@@ -6,6 +6,8 @@ handed on. Source: tensor_array_ops.cc, list_ops.cc.
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,11 @@ _WRITES = {"TensorArrayWriteV3": (1, 2, 3), "TensorListSetItem": (1, 2, 0)}
 _FILLS = {"TensorArrayScatterV3": 2, "TensorListFromTensor": 0}
 _STACKS = {"TensorArrayGatherV3": 2, "TensorListStack": 0}
 _EMPTY = {"TensorArrayV3": 0, "TensorListReserve": 1}  # which input says how many there are
+_COUNTED: dict[str, Callable[..., int]] = {
+    **dict.fromkeys(["Add", "AddV2"], operator.add),
+    "Sub": operator.sub,
+    "Mul": operator.mul,
+}
 _INDICES = 1  # of TensorArrayScatterV3 and TensorArrayGatherV3
 
 
@@ -94,7 +101,13 @@ class _Arrays:
         from tensorflow import make_ndarray
 
         node = self._source(tensor)
-        return int(make_ndarray(node.attr["value"].tensor)) if node.op == "Const" else None
+        if node.op == "Const":
+            array = make_ndarray(node.attr["value"].tensor)
+            return int(array) if array.shape == () else None
+        if node.op in _COUNTED:
+            numbers = [self.index(name) for name in node.input[:2]]
+            return None if None in numbers else _COUNTED[node.op](*numbers)
+        return None
 
     def complete(self, state: str) -> list[str] | None:
         """All elements of an array in order; None if some are not there, or not known."""

@@ -44,6 +44,8 @@ REASONS = {
 def closed(graph: Graph) -> None:
     """Every result of a loop becomes a node `loop` that reads what goes into it."""
     nodes = list(all_nodes(graph.outputs.values()))
+    if not any(node.op in ("Exit", "RefExit") for node in nodes):
+        return
     entries: dict[str, list[Tensor]] = {}
     for node in nodes:
         if node.op in ("Enter", "RefEnter"):
