@@ -124,6 +124,8 @@ def tensorflow_cases() -> dict[str, Case]:
         "no_prelu_bounds": (lambda x: tf.nn.relu(x) + slopes * tf.minimum(-x, 0.0), ""),
         "swish": (lambda x: x * tf.sigmoid(1.702 * x), "Power Sigmoid Eltwise"),
         "square": (tf.square, "Eltwise"),
+        "number_of_power": (lambda x: 3.0 * (2.0 * x + 1.0) ** 2, ""),
+        "number_of_root": (lambda x: 0.5 * (2.0 * tf.abs(x) + 1.0) ** -0.5, ""),
         "cube": (lambda x: x**3, "Power"),
         "root": (lambda x: tf.sqrt(tf.nn.relu(x)), "ReLU Power"),
         "inverse_root": (lambda x: tf.math.rsqrt(x * x + 0.1), "Eltwise Power"),

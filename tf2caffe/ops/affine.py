@@ -7,16 +7,15 @@ from math import prod
 
 import numpy as np
 
-from tf2caffe.graph import Array, Tensor
+from tf2caffe.graph import Array
 from tf2caffe.net import axes
-from tf2caffe.net.broadcast import spread
+from tf2caffe.net.broadcast import filled
 from tf2caffe.net.factors import axes_of, of_dimensions, shrunk
 from tf2caffe.net.linear import folds_scale
 from tf2caffe.net.site import Site
 from tf2caffe.net.value import Value
 from tf2caffe.ops import op
 from tf2caffe.patterns.affine import chained
-from tfcaffe.layout import Layout
 
 
 @op("affine")
@@ -24,9 +23,6 @@ def chain(site: Site) -> Value:
     """The steps that a pattern found (patterns/affine.py), in float64 and rounded once."""
     x = site.value()
     factor, term = chained(site.node)
-    shape = Tensor(site.node).shape
-    if x.tf_shape != shape:  # the constants are larger than x
-        x = spread(site, x, Layout.caffe(shape))
     return affine(site, x, factor, term, learned=site.attrs["learned"])
 
 
@@ -39,13 +35,14 @@ def affine(
     learned: bool = False,
     hint: str = "",
 ) -> Value:
-    """x · factor + term.
+    """x · factor + term, of constants that may be larger than x.
 
     Args:
         learned: whether these are weights of the network; then they stay one for each channel
             even if all are equal.
     """
     factor, term = np.asarray(factor), np.asarray(term)
+    x = filled(site, x, np.broadcast_shapes(x.tf_shape, factor.shape, term.shape))
     single = all(a.size == 1 or (not learned and np.all(a == a.flat[0])) for a in (factor, term))
     if single:
         scale, shift = float(factor.flat[0]), float(term.flat[0])

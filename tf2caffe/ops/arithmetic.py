@@ -6,8 +6,8 @@ from functools import reduce
 
 import numpy as np
 
-from tf2caffe.graph import Array
-from tf2caffe.net.broadcast import eltwise
+from tf2caffe.graph import Array, Tensor
+from tf2caffe.net.broadcast import eltwise, filled
 from tf2caffe.net.site import Site
 from tf2caffe.net.value import Value
 from tf2caffe.ops import op
@@ -61,9 +61,8 @@ def divide(site: Site) -> Value:
         return eltwise(site, site.value(0), _inverse(site, site.value(1)), "PROD")
     numbers = np.asarray(site.constant(0), np.float64)
     if numbers.size == 1 and numbers.flat[0] != 0:
-        return site.power(
-            site.value(1), scale=1 / float(numbers.flat[0]), power=-1.0, hint="inverse"
-        )
+        x = filled(site, site.value(1), Tensor(site.node).shape)
+        return site.power(x, scale=1 / float(numbers.flat[0]), power=-1.0, hint="inverse")
     return affine(site, _inverse(site, site.value(1)), numbers)
 
 
@@ -113,6 +112,7 @@ def bounded(site: Site, x: Value, bound: Array | float, *, lower: bool) -> Value
     where nothing is, above a c > 0 or below a c < 0, they keep those of c for an x far beyond.
     """
     c = np.asarray(bound, np.float64)
+    x = filled(site, x, np.broadcast_shapes(x.tf_shape, c.shape))
     sign = 1.0 if lower else -1.0
     if np.all(c == -sign * np.inf):
         return x

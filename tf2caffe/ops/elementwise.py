@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tf2caffe.graph import Tensor
 from tf2caffe.net import axes
+from tf2caffe.net.broadcast import filled
 from tf2caffe.net.site import Site
 from tf2caffe.net.value import Value
 from tf2caffe.ops import no_op, op
@@ -171,12 +173,14 @@ def power(site: Site) -> Value:
     if site.is_constant(1):
         exponent = site.graph.number(site.node.inputs[1])
         if exponent is not None:
-            x = site.value()
+            x = filled(site, site.value(), Tensor(site.node).shape)
             return x if exponent == 1 else site.power(x, power=exponent, hint="pow")
     elif site.is_constant(0):
         base = site.graph.number(site.node.inputs[0])
         if base is not None and 0 < base < math.inf:
-            return plain(site, site.value(1), "Exp", "pow", base=base)
+            return plain(
+                site, filled(site, site.value(1), Tensor(site.node).shape), "Exp", "pow", base=base
+            )
     raise site.refusal(
         "Caffe's Power has one constant power, its Exp one positive base; cut the net before it "
         "with --outputs, or write the power as a constant"

@@ -6,7 +6,7 @@ import numpy as np
 
 from tf2caffe.graph import Graph, Node, Tensor
 from tf2caffe.net import axes
-from tf2caffe.net.broadcast import eltwise, spread
+from tf2caffe.net.broadcast import eltwise, filled, spread
 from tf2caffe.net.site import Site
 from tf2caffe.net.value import Value
 from tf2caffe.ops import op
@@ -32,7 +32,7 @@ def compared(site: Site) -> Value:
         x, c = site.value(0), site.constant(1)
     else:
         x, c = eltwise(site, site.value(0), site.value(1), "SUB"), np.zeros(())
-    bound = np.asarray(c, np.float64)
+    x, bound = filled(site, x, Tensor(site.node).shape), np.asarray(c, np.float64)
     if name in ("Less", "GreaterEqual"):
         x, bound = site.power(x, scale=-1.0, hint="neg"), -bound
     if bound.size > 1:
@@ -170,7 +170,8 @@ def select(site: Site) -> Value:
         elif constant.any():
             scale, shift = (constant, 0.0) if index == 1 else (-constant, constant)
             parts.append(affine(site, mask, scale, shift))
-    return parts[0] if len(parts) == 1 else eltwise(site, parts[0], parts[1], "SUM")
+    chosen = parts[0] if len(parts) == 1 else eltwise(site, parts[0], parts[1], "SUM")
+    return filled(site, chosen, Tensor(site.node).shape)  # zeros are left out
 
 
 def _along_rows(site: Site, mask: Value) -> Value:

@@ -21,7 +21,7 @@ def gelu(node: Node, graph: Graph) -> bool:
     for inner in _within(Tensor(node), ("Erf", "Erfc", "Tanh"), 4):
         argument = inner.node.inputs[0]
         for x in _within(argument, (), _DEPTH):
-            if graph.is_constant(x):
+            if graph.is_constant(x) or x.shape != Tensor(node).shape:
                 continue
             whole = _expanded(Tensor(node), (x, inner), graph, _DEPTH)
             within = _expanded(argument, (x,), graph, _DEPTH)
@@ -137,18 +137,20 @@ def prelu(node: Node, graph: Graph) -> bool:
                 slope = graph.later(
                     f"{slope.node.name}:negated", slope.shape, partial(_negated, graph, slope)
                 )
-            become_prelu(node, graph, x, slope)
-            return True
+            return become_prelu(node, graph, x, slope)
     return False
 
 
-def become_prelu(node: Node, graph: Graph, x: Tensor, slope: Tensor) -> None:
-    """A node becomes x where x > 0, else slope · x."""
+def become_prelu(node: Node, graph: Graph, x: Tensor, slope: Tensor) -> bool:
+    """A node becomes x where x > 0, else slope · x; not where the slope is larger than x."""
+    if x.shape != Tensor(node).shape:
+        return False
     single = graph.number(slope) if slope.shape == () else None
     if single is not None:
         node.op, node.inputs, node.attrs = "LeakyRelu", [x], {"alpha": single}
     else:
         node.op, node.inputs, node.attrs = "pRelu", [x, slope], {}
+    return True
 
 
 def _negated(graph: Graph, slope: Tensor) -> Array:
@@ -173,7 +175,12 @@ def old_prelu(node: Node, graph: Graph) -> bool:
         if number != 0.5 or len(slopes) != 1 or len(rest) != 1 or rest[0].op != "Sub":
             continue
         one, size = rest[0].node.inputs
-        if one == x and size.op == "Abs" and size.node.inputs[0] == x:
+        if (
+            x.shape == Tensor(node).shape
+            and one == x
+            and size.op == "Abs"
+            and size.node.inputs[0] == x
+        ):
             node.op, node.inputs, node.attrs = "pRelu", [x, slopes[0]], {}
             return True
     return False
@@ -194,7 +201,8 @@ def leaky(node: Node, graph: Graph) -> bool:
         if product.op == "Mul" and x in product.node.inputs:
             a, b = product.node.inputs
             slope = graph.number(b if a == x else a)
-            if slope is not None and 0 <= slope <= 1:
+            alike = x.shape == Tensor(node).shape  # no constant is larger
+            if alike and slope is not None and 0 <= slope <= 1:
                 node.op, node.inputs, node.attrs = "LeakyRelu", [x], {"alpha": slope}
                 return True
     return False
@@ -205,7 +213,8 @@ def positive(node: Node, graph: Graph) -> bool:
     """max(x, 0) of an x that is never negative: half of a clip behind a ReLU."""
     for x, bound in (node.inputs, node.inputs[::-1]):
         number = graph.number(bound)
-        if number is not None and number <= 0 and never_negative(x, graph):
+        alike = x.shape == Tensor(node).shape  # the constant is not larger
+        if alike and number is not None and number <= 0 and never_negative(x, graph):
             node.op, node.inputs, node.attrs = "same", [x], {}
             return True
     return False

@@ -31,8 +31,7 @@ def prelu_of_choice(node: Node, graph: Graph) -> bool:
     x, below = found
     for slope, other in (below.node.inputs, below.node.inputs[::-1]):
         if other == x and graph.is_constant(slope):
-            become_prelu(node, graph, x, slope)
-            return True
+            return become_prelu(node, graph, x, slope)
     return False
 
 
@@ -45,8 +44,7 @@ def prelu_of_bounds(node: Node, graph: Graph) -> bool:
             continue
         for slope, other in (below.node.inputs, below.node.inputs[::-1]):
             if graph.is_constant(slope) and _below(other, graph) == x:
-                become_prelu(node, graph, x, slope)
-                return True
+                return become_prelu(node, graph, x, slope)
     return False
 
 
@@ -79,7 +77,7 @@ def elu(node: Node, graph: Graph) -> bool:
     x = y.node.inputs[0]
     if test.op not in ("Greater", "GreaterEqual") or test.node.inputs[0] != x:
         return False
-    if alpha is None or graph.number(test.node.inputs[1]) != 0:
+    if alpha is None or graph.number(test.node.inputs[1]) != 0 or x.shape != Tensor(node).shape:
         return False
     node.op, node.inputs, node.attrs = "Elu", [x], {"alpha": alpha}
     return True
@@ -90,7 +88,7 @@ def elu_of_exp(node: Node, graph: Graph) -> bool:
     """x where x > 0, else alpha · (exp(x) - 1)."""
     found = _sides(node, graph)
     alpha = found and _exp_minus_1(found[1], found[0], graph)
-    if found is None or alpha is None:
+    if found is None or alpha is None or found[0].shape != Tensor(node).shape:
         return False
     x = found[0]
     node.op, node.inputs, node.attrs = "Elu", [x], {"alpha": alpha}

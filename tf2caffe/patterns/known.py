@@ -33,7 +33,8 @@ def softplus(node: Node, graph: Graph) -> bool:
 def mean(node: Node, graph: Graph) -> bool:
     """A sum divided by how many it sums up; factors of 1 before go: `tf.nn.weighted_moments`."""
     total, count = node.inputs
-    if total.op != "Sum" or not graph.is_constant(total.node.inputs[1]):
+    alike = total.shape == Tensor(node).shape
+    if not alike or total.op != "Sum" or not graph.is_constant(total.node.inputs[1]):
         return False
     x, over = total.node.inputs
     dimensions = {int(a) % len(x.shape) for a in np.atleast_1d(graph.constant(over))}

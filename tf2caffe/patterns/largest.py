@@ -43,7 +43,9 @@ def negative_zeros(node: Node, graph: Graph) -> bool:
     """x, its zeros of negative sign a hair lower: what `keras.ops.argmax` makes of x first."""
     test, low, x = node.inputs
     number = graph.number(low)
-    if test.op != "LogicalAnd" or number is None or not -_TINY < number <= 0:
+    if x.shape != Tensor(node).shape or test.op != "LogicalAnd":
+        return False
+    if number is None or not -_TINY < number <= 0:
         return False
     for zeros in test.node.inputs:
         if zeros.op == "Equal" and x in zeros.node.inputs:

@@ -17,7 +17,8 @@ from tf2caffe.patterns.convolution import pads_of
 def lrn(node: Node, graph: Graph) -> bool:
     """With the sum of squares of neighbouring channels, or their mean in a window of H and W."""
     for x, power in (node.inputs, node.inputs[::-1]):
-        if power.op == "Pow" and (found := _formula(x, power, graph)):
+        alike = x.shape == Tensor(node).shape and len(x.shape) in (3, 4, 5)
+        if alike and power.op == "Pow" and (found := _formula(x, power, graph)):
             return _across(node, graph, found) or _within(node, graph, found)
     return False
 
@@ -65,7 +66,7 @@ def _across(node: Node, graph: Graph, found: _Formula) -> bool:
     """All slices of as many channels as x has, out of the squares with zeros on both sides."""
     x = found.x
     size = 1 if _is_square(found.total, x) else _neighbours(found.total, x, graph)
-    if size == 0 or len(x.shape) not in (3, 4, 5):
+    if size == 0:
         return False
     node.op, node.inputs = "LRN", [x]
     node.attrs = {

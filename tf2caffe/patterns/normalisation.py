@@ -41,7 +41,7 @@ def bounded_inverse(node: Node, graph: Graph) -> bool:
         number = graph.number(bound)
         if inverse.op == "Rsqrt" and number is not None and number > 0:
             total = inverse.node.inputs[0]
-            least = graph.leaf(f"{node.name}:least", np.float32(number**-2.0))
+            least = graph.leaf(f"{node.name}:least", np.full(bound.shape, number**-2.0, np.float32))
             held = Node(
                 f"{node.name}:held",
                 "Maximum",
