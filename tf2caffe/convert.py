@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Unpack
 
 from tf2caffe.fill import fill
-from tf2caffe.options import AllOptions, of_mapping, of_whole
+from tf2caffe.options import AllOptions, check_path, of_mapping, of_whole
 from tf2caffe.whole import Conversion
 from tfcaffe.errors import UsageError
 from tfcaffe.mapping.sides import AnyPath
@@ -45,10 +45,15 @@ def convert(
         ConversionError: with the node or the line, and the way out; nothing is written then.
         TypeError: there is no such option.
     """
+    check_path("output", output)
+    for name, path in (("prototxt", prototxt), ("mapping", mapping), ("base", base)):
+        if path is not None:
+            check_path(name, path)
     if prototxt is None and mapping is None:
         return conversion(source, output, base, overwrite, options).run(watch)
     if prototxt is None or mapping is None:
         raise UsageError("give both --prototxt NET.prototxt and --mapping MAP, or neither")
+    check_path("source", source)
     return fill(
         source,
         output,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from numbers import Integral, Real
 from os import PathLike
-from typing import Literal, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast
 
+from tfcaffe.errors import UsageError
 from tfcaffe.mapping import sides
 from tfcaffe.mapping.sides import SideOptions
 from tfcaffe.options import completed, only
@@ -69,6 +71,25 @@ _DEFAULTS: Options = {
 
 _ALL_DEFAULTS: AllOptions = {**sides.DEFAULTS, **_DEFAULTS}
 _LISTS = ("inputs", "outputs", "plugin")
+_PATH, _TEXT = (str, PathLike), (str,)
+_TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "signature": (_TEXT, "its name"),
+    "input_shape": ((Mapping,), "sizes by name"),
+    "mean": ((*_PATH, Collection, Real), "numbers, or the name of a file"),
+    "scale": ((Real,), "a number"),
+    "dialect": (_PATH, "the name of a dialect, or of a file"),
+    "like": (_PATH, "the name of a file"),
+    "prefix": (_TEXT, "the name of a scope"),
+    "level": ((Integral,), "a whole number"),
+}
+_ITEMS: Mapping[str, tuple[type, ...]] = {
+    "inputs": _TEXT,
+    "outputs": _TEXT,
+    "stage": _TEXT,
+    "plugin": _PATH,
+    "proto": _PATH,
+}
+_CHOICES = {"channel_order": ("bgr", "rgb"), "phase": ("TEST", "TRAIN")}
 
 
 def with_defaults(options: Options) -> Options:
@@ -81,7 +102,7 @@ def of_whole(options: AllOptions) -> Options:
 
     Raises:
         TypeError: there is no such option.
-        UsageError: one that goes with a mapping says something.
+        UsageError: one has a value that it cannot have, or goes with a mapping.
     """
     given = _complete(options)
     reason = "goes with --prototxt NET.prototxt and --mapping MAP"
@@ -96,4 +117,33 @@ def of_mapping(options: AllOptions) -> SideOptions:
 
 
 def _complete(options: AllOptions) -> AllOptions:
-    return completed(options, _ALL_DEFAULTS, [*sides.LISTS, *_LISTS], "tf2caffe.options.AllOptions")
+    lists = [*sides.LISTS, *_LISTS]
+    given = completed(options, _ALL_DEFAULTS, lists, "tf2caffe.options.AllOptions")
+    for name, value in given.items():
+        if value is not None or _ALL_DEFAULTS[name] is not None:  # type: ignore[literal-required]
+            _check(name, value)
+    return given
+
+
+def check_path(name: str, value: Any) -> None:
+    """Raises:
+    UsageError: it is no path.
+    """
+    if not isinstance(value, _PATH):
+        raise UsageError(f"{name}={value!r}: give the name of a file")
+
+
+def _check(name: str, value: Any) -> None:
+    """Raises:
+    UsageError: the value is of another type than the option's, or none of its own.
+    """
+    if name in _CHOICES:
+        if value not in _CHOICES[name]:
+            raise UsageError(f"{name}={value!r}: there are {' and '.join(_CHOICES[name])}")
+    elif name in _ITEMS:
+        if not isinstance(value, Collection) or not all(isinstance(i, _ITEMS[name]) for i in value):
+            raise UsageError(f"{name}={value!r}: give a list of names")
+    else:
+        kinds, wanted = _TYPES.get(name, ((bool,), "True or False"))
+        if not isinstance(value, kinds):
+            raise UsageError(f"{name}={value!r}: give {wanted}")

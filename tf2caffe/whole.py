@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from tfcaffe.input import FileIdentity
 from tfcaffe.options import flag, said
 from tfcaffe.output import check_writable, replacing_all, spare_inputs
 from tfcaffe.plugins import load_plugins
+from tfcaffe.preprocess import check_scale
 from tfcaffe.progress import Watch, unwatched
 
 SUFFIXES = (".prototxt", ".caffemodel")
@@ -129,15 +130,17 @@ def _check(options: Options) -> None:
     """
     dialect.load(str(options["dialect"]))
     for name, sizes in (options["input_shape"] or {}).items():
-        if any(not isinstance(size, int) or size < 1 for size in sizes):
+        if not isinstance(sizes, Iterable) or not all(map(_is_size, sizes)):
             raise UsageError(
                 f"--input-shape {name}: Caffe's nets have fixed sizes; give whole numbers"
             )
-    scale = options["scale"]
-    if scale is not None and (not math.isfinite(scale) or scale == 0):
-        raise UsageError(f"--scale {scale}: give a finite number other than 0")
+    check_scale(options["scale"])
     if "" in [*options["inputs"], *options["outputs"]]:
         raise UsageError("--inputs and --outputs: a name is empty")
+
+
+def _is_size(size: object) -> bool:
+    return isinstance(size, Integral) and int(size) >= 1
 
 
 def _told(value: Any) -> str:

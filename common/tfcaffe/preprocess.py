@@ -6,7 +6,6 @@ Source: data_transformer.cpp.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -18,6 +17,8 @@ from tfcaffe.errors import UsageError
 from tfcaffe.plan import Plan
 
 _IMAGE_AXES = 4
+_LEAST = float(np.finfo(np.float32).tiny)
+_MOST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,7 @@ class Preprocessing:
         """
         if mean is None and scale is None and channel_order != turned:
             return cls()
-        if scale is not None and (not math.isfinite(scale) or scale == 0):
-            raise UsageError(f"--scale {scale}: give a finite number other than 0")
+        check_scale(scale)
         blob, shape = _image(plan)
         if channel_order == turned and shape[1] != 3:
             raise UsageError(
@@ -83,6 +83,16 @@ def _image(plan: Plan) -> tuple[str, Sequence[int | None]]:
     raise UsageError("--mean, --scale and --channel-order need an input of 4 axes (N, C, H, W)")
 
 
+def check_scale(scale: float | None) -> None:
+    """Raises:
+    UsageError: Caffe's numbers, float32, cannot hold the factor with all its digits.
+    """
+    if scale is not None and not _LEAST <= abs(scale) <= _MOST:  # nor is NaN
+        raise UsageError(
+            f"--scale {scale}: give a finite number other than 0, of a size that float32 has"
+        )
+
+
 def fitted_mean(
     mean: str | PathLike[str] | Sequence[float], blob: str, shape: Sequence[int | None]
 ) -> NDArray[np.float32]:
@@ -94,10 +104,7 @@ def fitted_mean(
     """
     from tfcaffe.files.mean import read_mean
 
-    if isinstance(mean, str | PathLike):
-        values = read_mean(str(mean))
-    else:
-        values = np.asarray(mean, np.float32)
+    values = read_mean(str(mean)) if isinstance(mean, str | PathLike) else _numbers(mean)
     values = values.reshape(-1) if values.size == values.shape[0] else values
     channels, *size = shape[1:]
     if values.ndim == 1 and values.size == 1:
@@ -118,3 +125,13 @@ def fitted_mean(
             f"{list(shape)}; resize it to the input first"
         )
     return np.ascontiguousarray(values[:, top : top + height, left : left + width])
+
+
+def _numbers(mean: Sequence[float]) -> NDArray[np.float32]:
+    try:
+        values = np.atleast_1d(np.asarray(mean, np.float64))
+    except (TypeError, ValueError):
+        raise UsageError(f"--mean {mean!r}: give numbers, or the name of a file") from None
+    if not values.size or not (np.abs(values) <= _MOST).all():
+        raise UsageError(f"--mean {mean}: give finite numbers of a size that float32 has")
+    return values.astype(np.float32)

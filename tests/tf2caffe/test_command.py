@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -130,6 +131,34 @@ def test_bad_usage_is_told_before_tensorflow_is_loaded(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for said, (_, words) in zip(done.stderr.splitlines(), BAD_USAGE, strict=True):
         assert said.startswith("tf2caffe: error: ") and words in said
+
+
+BAD_VALUES: list[tuple[dict[str, object], str]] = [
+    ({"channel_order": "BGR"}, "channel_order='BGR': there are bgr and rgb"),
+    ({"scale": "2"}, "scale='2': give a number"),
+    ({"scale": 1e39}, r"--scale 1e\+39: give a finite number"),
+    ({"scale": 1e-40}, "--scale 1e-40: give a finite number"),
+    ({"mean": [1.0, 2.0, 1e39]}, "--mean .*: give finite numbers"),
+    ({"mean": "1,2,1e39"}, "mean 1,2,1e39: values must be finite"),
+    ({"mean": ["a"]}, "--mean .*: give numbers"),
+    ({"input_shape": ["image=1,9,8,3"]}, "input_shape=.*: give sizes by name"),
+    ({"input_shape": {"image": 3}}, "--input-shape image: .* give whole numbers"),
+    ({"input_shape": {"image": "1983"}}, "--input-shape image: .* give whole numbers"),
+    ({"outputs": [3]}, "outputs=.*: give a list of names"),
+    ({"fold_bn": "no"}, "fold_bn='no': give True or False"),
+    ({"dialect": None}, "dialect=None: give the name of a dialect"),
+    ({"output": None}, "output=None: give the name of a file"),
+    ({"mapping": 3, "prototxt": "p"}, "mapping=3: give the name of a file"),
+]
+
+
+@pytest.mark.parametrize(("options", "words"), BAD_VALUES, ids=str)
+def test_values_that_an_option_cannot_have(
+    options: dict[str, Any], words: str, tiny: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConversionError, match=words):
+        tf2caffe.convert(tiny, **{"output": tmp_path / "net", **options})
+    assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize("option", ["inputs", "outputs"])

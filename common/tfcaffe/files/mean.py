@@ -1,6 +1,5 @@
 """Mean images: Caffe's `.binaryproto`, NumPy's `.npy`, or one value per channel."""
 
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -54,8 +53,8 @@ def _values(text: str) -> NDArray[np.float32] | None:
         values = [float(part) for part in text.split(",")]
     except ValueError:
         return None
-    if not all(math.isfinite(value) for value in values):
-        raise UsageError(f"mean {text}: values must be finite")
+    if not all(abs(value) <= float(np.finfo(np.float32).max) for value in values):  # nor is NaN
+        raise UsageError(f"mean {text}: values must be finite, also as float32")
     return np.array(values, np.float32).reshape(-1, 1, 1)
 
 
