@@ -20,7 +20,8 @@ from tf2caffe.net.value import Blob, NewLayer, Value
 from tf2caffe.ops import keras_layers, ops
 from tf2caffe.options import Options
 from tf2caffe.problems import told
-from tfcaffe.errors import UnsupportedError
+from tfcaffe.errors import NetError, UnsupportedError
+from tfcaffe.infer import check_size
 from tfcaffe.layout import Layout
 from tfcaffe.twin import BlobTwin, Twin
 from tfcaffe.variables.base import some
@@ -98,7 +99,7 @@ def build(name: str, graph: Graph, options: Options) -> Network:
         for scope, count in graph.stepwise()
     ]
     builder.notes += _portability(builder.dialect, layers)
-    _check_names(builder.dialect, layers)
+    _check_layers(builder.dialect, layers)
     notes = [*graph.notes, *builder.notes]
     return Network(name, layers, _twin(builder, layers, raw), notes, fixed, multiples)
 
@@ -156,18 +157,29 @@ def _portability(written: Dialect, layers: Sequence[NewLayer]) -> list[str]:
     return [f"not every reader of Caffe's files takes these layers right ({listed})"]
 
 
-def _check_names(written: Dialect, layers: Sequence[NewLayer]) -> None:
-    """Refuse names that the dialect's reader would cut.
+def _check_layers(written: Dialect, layers: Sequence[NewLayer]) -> None:
+    """Refuse names that the dialect's reader would cut, and blobs that Caffe does not make.
 
     Raises:
-        UnsupportedError: the first such name.
+        UnsupportedError: all such layers.
     """
-    long = [la.name for la in layers if written.longest and len(la.name) > written.longest]
+    long = [
+        f"layer {la.name!r}: its name has {len(la.name)} characters, the dialect {written.name} "
+        f"takes {written.longest}; rename the Keras layer"
+        for la in layers
+        if written.longest and len(la.name) > written.longest
+    ]
     if long:
-        raise UnsupportedError(
-            f"layer {long[0]!r}: its name has {len(long[0])} characters, the dialect "
-            f"{written.name} takes {written.longest}; rename the Keras layer"
-        )
+        raise UnsupportedError(told(long, "names are too long"))
+    large = []
+    for layer in layers:
+        try:
+            for shape in (blob.shape for blobs in (layer.tops, layer.blobs) for blob in blobs):
+                check_size(f"layer {layer.name!r}: a blob", shape)
+        except NetError as error:
+            large.append(f"{error}; say a smaller --input-shape, or change the model")
+    if large:
+        raise UnsupportedError(told(large, "layers have blobs that are too large"))
 
 
 def _say(builder: Builder, node: Node) -> None:

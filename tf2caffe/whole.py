@@ -100,11 +100,11 @@ class Conversion:
         _tell(opened, network)
         with replacing_all(self.paths, self.overwrite) as (text, model):
             header = self._header(opened, network)
-            write(network, text, model, header, legacy, watch)
+            spoilt = write(network, text, model, header, legacy, watch)
             for identity in identities:
                 if not identity.unchanged():
                     raise OutputError(f"{identity.path} changed meanwhile; nothing was written")
-        return [*opened.notes, *network.notes]
+        return [*opened.notes, *network.notes, *spoilt]
 
     def _header(self, opened: Source, network: Network) -> list[str]:
         """What a person who finds the prototxt wants to know."""

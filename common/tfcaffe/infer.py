@@ -148,7 +148,7 @@ def infer_layer(layer: Layer, kind: Family, have: tuple[Layout, ...]) -> Planned
 
 
 def check_sizes(entry: PlannedLayer) -> None:
-    """Refuse blobs beyond Caffe's own limits. Source: Blob::Reshape (blob.cpp).
+    """Refuse blobs beyond Caffe's own limits.
 
     For the sizes that a net is to have: those that only show which sizes are free are larger.
 
@@ -156,15 +156,20 @@ def check_sizes(entry: PlannedLayer) -> None:
         NetError: a top or a blob of weights has too many axes or numbers.
     """
     for top, shape in zip(entry.layer.tops, entry.top_shapes, strict=True):
-        _check_size(entry.layer, f"top {top!r}", shape)
+        check_size(f"{entry.layer}: its top {top!r}", shape)
     for param in entry.params:
-        _check_size(entry.layer, f"blob {param.role or 'factor'!r}", param.shape)
+        check_size(f"{entry.layer}: its blob {param.role or 'factor'!r}", param.shape)
 
 
-def _check_size(layer: Layer, what: str, shape: Shape) -> None:
+def check_size(what: str, shape: Shape) -> None:
+    """Caffe's own limits of a blob. Source: Blob::Reshape (blob.cpp).
+
+    Raises:
+        NetError: it has too many axes or numbers.
+    """
     if len(shape) > _MAX_AXES or prod(shape) > _MAX_COUNT:
         raise NetError(
-            f"{layer}: its {what} has the shape {list(shape)}; Caffe takes at most {_MAX_AXES} "
+            f"{what} has the shape {list(shape)}; Caffe takes at most {_MAX_AXES} "
             f"axes and {_MAX_COUNT} numbers in a blob"
         )
 

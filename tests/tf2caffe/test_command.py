@@ -167,6 +167,39 @@ def test_a_name_that_is_not_there(option: str, tiny: Path, tmp_path: Path) -> No
         tf2caffe.convert(tiny, tmp_path / "net", **{option: ["con1"]})  # type: ignore[arg-type]
 
 
+def test_weights_that_are_no_numbers_are_noted(tmp_path: Path) -> None:
+    import keras
+    import numpy as np
+
+    x = keras.Input((4,), name="x")
+    y = keras.layers.Dense(3, name="large")(x)
+    y = keras.layers.Dense(2, name="infinite")(y)
+    model = randomised(keras.Model(x, keras.layers.Dense(2, name="nan")(y)))
+    for name, index, value in (("infinite", 1, np.inf), ("nan", 0, np.nan), ("large", 0, 3e38)):
+        variable = model.get_layer(name).weights[index]
+        numbers = variable.numpy()
+        numbers[-1:] = value
+        variable.assign(numbers)
+    notes = tf2caffe.convert(model, tmp_path / "net")
+    assert [note for note in notes if "NaN" in note] == [
+        "weights that are infinite or no numbers (NaN): infinite, nan"
+    ]
+    found = caffemodel.read(tmp_path / "net.caffemodel")
+    assert np.isnan(found.layers["nan"].blobs[0]).any()
+
+
+def test_blobs_beyond_caffe(tmp_path: Path) -> None:
+    import keras
+
+    x = keras.Input((None, None, 3), name="image")
+    model = keras.Model(x, keras.layers.Conv2D(4, 3, 2, name="conv")(x))
+    words = r"layer 'image': a blob .* at most 32 axes and 2147483647 numbers .* --input-shape"
+    with pytest.raises(ConversionError, match=words):
+        sizes = {"image": (1, 100000, 100000, 3)}
+        tf2caffe.convert(model, tmp_path / "net", input_shape=sizes)
+    assert names(tmp_path) == []
+
+
 def test_cut_at_layers(tiny: Path, tmp_path: Path) -> None:
     tf2caffe.convert(tiny, tmp_path / "net", inputs=["conv1"], outputs=["bn", "fc"])
     found = caffemodel.read(tmp_path / "net.caffemodel")

@@ -66,6 +66,9 @@ def test_long_names(tmp_path: Path) -> None:
     own = write(tmp_path, "dialect: 1\nextends: caffe-1.0\nlimits: {name: 3}\n")
     with pytest.raises(UnsupportedError, match=r"layer 'conv': its name has 4 characters"):
         written(model(), tmp_path, dialect=own)
+    own = write(tmp_path, "dialect: 1\nextends: caffe-1.0\nlimits: {name: 1}\n")
+    with pytest.raises(UnsupportedError, match=r"4 names are too long:(?s:.*)'conv'.*\n.*'bn'"):
+        written(model(), tmp_path, dialect=own)
 
 
 def test_not_portable_layers_are_noted(tmp_path: Path) -> None:
