@@ -18,15 +18,18 @@ _CELLS = {
 }
 
 
-def unsaid(layer: Any, inputs: int, dialect: Dialect) -> str:
+def unsaid(layer: Any, inputs: int, masked: bool, dialect: Dialect) -> str:
     """Why no layer of Caffe's says this one; empty if one does, or if no steps would help.
 
     Args:
         inputs: the sequence, and states that come in.
+        masked: whether a mask says which steps there are.
     """
     parts = _parts(layer)
     if any(part.unroll or part.stateful for part in parts):
         return ""
+    if masked:  # Keras's Bidirectional answers otherwise there with `unroll`
+        return "a mask leaves out steps" if len(parts) == 1 else ""
     if len(parts) > 1 and (inputs > 1 or any(part.return_state for part in parts)):
         return "states of a Bidirectional layer go in or out"
     return next((reason for part in parts if (reason := _unsaid(part, dialect))), "")

@@ -153,11 +153,36 @@ def test_numbers_in_another_order(tmp_path: Path, caffe: Caffe) -> None:
     check(keras.Model(x, found), tmp_path, caffe)
 
 
-def test_masks_are_refused(tmp_path: Path) -> None:
+MASKED: dict[str, Callable[[Any, Any], Any]] = {
+    "ids": lambda k, x: k.LSTM(UNITS, name="r")(k.Embedding(11, 3, mask_zero=True)(x)),
+    "ids, all": lambda k, x: k.GRU(UNITS, return_sequences=True, name="r")(
+        k.Embedding(11, 3, mask_zero=True)(x)
+    ),
+    "backwards": lambda k, x: k.LSTM(UNITS, go_backwards=True, name="r")(
+        k.Embedding(11, 3, mask_zero=True)(x)
+    ),
+    "one behind another": lambda k, x: k.GRU(2)(
+        k.LSTM(UNITS, return_sequences=True, name="r")(k.Embedding(11, 3, mask_zero=True)(x))
+    ),
+}
+IDS = np.array([[1, 4, 2, 0, 0, 0], [0, 3, 0, 5, 6, 0]], np.float32)
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_steps_that_a_mask_leaves_out(name: str, tmp_path: Path, caffe: Caffe) -> None:
     import keras
 
     x = keras.Input((6,), batch_size=2, dtype="int32", name="x")
-    y = keras.layers.LSTM(UNITS, name="r")(keras.layers.Embedding(11, 3, mask_zero=True)(x))
+    net = check(keras.Model(x, MASKED[name](keras.layers, x)), tmp_path, caffe, {"x": IDS})
+    assert any(note.startswith("layer 'r': a mask leaves out") for note in net.network.notes)
+
+
+def test_masks_both_ways_are_refused(tmp_path: Path) -> None:
+    import keras
+
+    k = keras.layers
+    x = keras.Input((6,), batch_size=2, dtype="int32", name="x")
+    y = k.Bidirectional(k.LSTM(UNITS), name="r")(k.Embedding(11, 3, mask_zero=True)(x))
     with pytest.raises(UnsupportedError, match=r"layer 'r'.*leaves out steps by a mask"):
         written(keras.Model(x, y), tmp_path)
 

@@ -186,7 +186,7 @@ class _Tracer:
             return self._each_step(operation.layer, step, flat[0])
         steps: Any = nullcontext()
         if type(operation).__name__ in keras_layers():
-            reason = "" if masked else self._unsaid(operation, len(flat))
+            reason = self._unsaid(operation, len(flat), masked)
             if not reason and not _is_unrolled(operation):
                 return self._whole(operation, masked, flat, arguments, keywords)
             if reason:
@@ -215,13 +215,14 @@ class _Tracer:
                 f"layer {operation.name!r}: Keras cannot call it: {' '.join(lines[:3])}"
             ) from error
 
-    def _unsaid(self, operation: Any, inputs: int) -> str:
+    def _unsaid(self, operation: Any, inputs: int, masked: bool) -> str:
         """Why a recurrent layer is to be traced step by step."""
         import keras
 
         if not isinstance(operation, keras.layers.RNN | keras.layers.Bidirectional):
             return ""
-        return unsaid(operation, inputs, dialect.load(str(self.options["dialect"])))
+        written = dialect.load(str(self.options["dialect"]))
+        return unsaid(operation, inputs, masked, written)
 
     def _whole(
         self, operation: Any, masked: bool, flat: list[Any], arguments: Any, keywords: Any
