@@ -24,6 +24,7 @@ EXAMPLE = (
     "convert model.keras -o net --mean 123.68,116.78,103.94 --channel-order bgr",
     "convert model.ckpt --prototxt deploy.prototxt --mapping net.yaml -o net.caffemodel",
 )
+_SHAPE = "NAME=N,H,W,C with whole numbers"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -170,7 +171,7 @@ def _all_options(options: argparse.Namespace) -> AllOptions:
         "signature": options.signature,
         "inputs": _names("--inputs", options.inputs),
         "outputs": _names("--outputs", options.outputs),
-        "input_shape": parse_shapes(options.input_shapes) or None,
+        "input_shape": parse_shapes(options.input_shapes, _SHAPE) or None,
         "mean": options.mean,
         "scale": options.scale,
         "channel_order": options.channel_order,

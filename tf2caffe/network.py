@@ -20,9 +20,10 @@ from tf2caffe.net.value import Blob, NewLayer, Value
 from tf2caffe.ops import keras_layers, ops
 from tf2caffe.options import Options
 from tf2caffe.problems import told
-from tfcaffe.errors import NetError, UnsupportedError
+from tfcaffe.errors import ConversionError, NetError, UnsupportedError
 from tfcaffe.infer import check_size
 from tfcaffe.layout import Layout
+from tfcaffe.plugins import plugin_of
 from tfcaffe.twin import BlobTwin, Twin
 from tfcaffe.variables.base import some
 
@@ -191,14 +192,25 @@ def _say(builder: Builder, node: Node) -> None:
             "no rule says this op in Caffe's layers; cut the net before it with --outputs, or add "
             "one with a plugin"
         )
-    made = rules[kind](site)
-    values = [made] if isinstance(made, Value) else list(made)
-    for index, value in enumerate(values):
+    own = plugin_of(rules[kind])
+    try:
+        made = rules[kind](site)
+        values = [made] if isinstance(made, Value) else list(made)
+        shapes = [value.tf_shape for value in values]
+    except ConversionError:
+        raise
+    except Exception as error:  # whatever foreign code raises
+        if not own:
+            raise
+        what = f"{type(error).__name__}: {error}"
+        raise site.refusal(f"the rule of the plugin {own} fails: {what}") from error
+    for index, (value, shape) in enumerate(zip(values, shapes, strict=True)):
         tensor = Tensor(node, index)
-        if value.tf_shape != tensor.shape:
+        if shape != tensor.shape:
+            fault = f"the plugin {own}" if own else "the converter, please report it"
             raise site.refusal(
-                f"its value would be {list(value.tf_shape)}, not {list(tensor.shape)}: this is a "
-                "fault of the converter, please report it"
+                f"its value would be {list(shape)}, not {list(tensor.shape)}: this is a fault of "
+                f"{fault}"
             )
         builder.values[tensor] = value
 

@@ -6,10 +6,19 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tfcaffe import tables
 from tfcaffe.errors import ConversionError, UsageError
 from tfcaffe.layers import registry
+
+_PREFIX = "tfcaffe_plugin_"
+
+
+def plugin_of(made: Any) -> str:
+    """The file that registered a rule or a family, by its name; empty if that is no plugin."""
+    name = str(made.__module__)
+    return Path(str(sys.modules[name].__file__)).name if name.startswith(_PREFIX) else ""
 
 
 def load_plugins(paths: Sequence[Path]) -> None:
@@ -22,7 +31,7 @@ def load_plugins(paths: Sequence[Path]) -> None:
     """
     registry()  # ours first, so that a plugin that repeats a type is told so
     for path in paths:
-        name = f"tfcaffe_plugin_{abs(hash(path.resolve()))}"
+        name = f"{_PREFIX}{abs(hash(path.resolve()))}"
         if name in sys.modules:
             continue
         spec = importlib.util.spec_from_file_location(name, path)

@@ -105,6 +105,7 @@ BAD_USAGE = [
     ("model.keras -o model", "model.prototxt: exists already"),
     ("model.keras -o net --scale 0", "--scale 0.0: give a finite number"),
     ("model.keras -o net --input-shape x=1,any,any,3", "--input-shape x: Caffe's nets have"),
+    ("model.keras -o net --input-shape x=1,a", "x=1,a: write NAME=N,H,W,C with whole numbers"),
     ("model.keras -o net --outputs a,,b", "a name is empty"),
     ("model.keras -o net --dialect cafe", "--dialect cafe: there are caffe-1.0"),
     ("model.keras -o net --ema", "--ema goes with --prototxt NET.prototxt and --mapping MAP"),

@@ -84,6 +84,27 @@ def test_a_keras_layer(tmp_path: Path, caffe: Caffe) -> None:
     assert_equal(compared(model, net, caffe), ["twice"])
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (
+            "return 1 / 0",
+            "the rule of the plugin own.py fails: ZeroDivisionError: division by zero",
+        ),
+        ("return None", "the rule of the plugin own.py fails: TypeError: .*"),
+        (
+            "return site.value(0).blob.raw",
+            r"its value would be .*: this is a fault of the plugin own.py",
+        ),
+        ("raise site.refusal('not now')", "not now"),
+    ],
+)
+def test_a_rule_that_fails(body: str, words: str, tmp_path: Path) -> None:
+    text = f"from tf2caffe.ops import op\n@op('Sign')\ndef sign(site):\n    {body}\n"
+    with pytest.raises(UnsupportedError, match=rf"\(Sign, layer 'sign.*'\): {words}$"):
+        convert(signs(), tmp_path / "net", plugin=[plugin(tmp_path, text)])
+
+
 def test_an_op_twice(tmp_path: Path) -> None:
     own = plugin(tmp_path, "from tf2caffe.ops import op\n@op('Relu')\ndef relu(site): ...\n")
     with pytest.raises(UsageError, match="Relu is registered twice"):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tf2caffe.__main__ import main
 from tfcaffe.errors import ConversionError
 from tfcaffe.oracle.pycaffe import Caffe
 from whole import assert_equal, check, compared, randomised, written
@@ -188,7 +189,9 @@ def test_classes_that_keras_does_not_know(
         written(rewritten(path, keras_version=version) if version else path, tmp_path)
 
 
-def test_code_in_a_file_runs_only_if_trusted(tmp_path: Path, caffe: Caffe) -> None:
+def test_code_in_a_file_runs_only_if_trusted(
+    tmp_path: Path, caffe: Caffe, capsys: pytest.CaptureFixture[str]
+) -> None:
     import keras
 
     x = keras.Input((4, 3, 2), name="x")
@@ -197,7 +200,11 @@ def test_code_in_a_file_runs_only_if_trusted(tmp_path: Path, caffe: Caffe) -> No
     model.save(path)
     with pytest.raises(ConversionError, match="--trust"):
         written(path, tmp_path)
-    assert_equal(compared(model, written(path, tmp_path, trust=True), caffe))
+    net = written(path, tmp_path, trust=True)
+    assert_equal(compared(model, net, caffe))
+    arguments = ["verify", *map(str, (net.prototxt, net.caffemodel, path)), "-q"]
+    assert main(arguments) == 2 and "--trust lets its code run" in capsys.readouterr().err
+    assert main([*arguments, "--trust"]) == 0
 
 
 def test_mixed_precision(tmp_path: Path, caffe: Caffe) -> None:

@@ -61,8 +61,14 @@ def add_plugins(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def parse_shapes(texts: Sequence[str]) -> Mapping[str, Sizes]:
+def parse_shapes(
+    texts: Sequence[str],
+    form: str = "NAME=N,C,H,W with whole numbers, or `any` for a size that stays free",
+) -> Mapping[str, Sizes]:
     """`data=1,3,any,any` as {"data": (1, 3, None, None)}; NAME splits at the last `=`.
+
+    Args:
+        form: what the command takes, for the message.
 
     Raises:
         UsageError: not of that form.
@@ -77,10 +83,7 @@ def parse_shapes(texts: Sequence[str]) -> Mapping[str, Sizes]:
                 raise ValueError
             shapes[name] = tuple(_size(size.strip()) for size in sizes.split(","))
         except ValueError:
-            raise UsageError(
-                f"--input-shape {text}: write NAME=N,C,H,W with whole numbers, or `any` for a "
-                "size that stays free"
-            ) from None
+            raise UsageError(f"--input-shape {text}: write {form}") from None
     return shapes
 
 

@@ -81,6 +81,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--overwrite", action="store_true", help="replace a dump and a report that exist"
     )
     parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument(
+        "--trust", action="store_true", help="let code in the model run (Lambda layers)"
+    )
     add_plugins(parser)
 
 
@@ -120,6 +123,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         backend=options.backend,
         proto=options.protos,
         plugin=options.plugin,
+        trust=options.trust,
     )
     quiet_tensorflow()
     with ExitStack() as stack:

@@ -59,6 +59,7 @@ class Job:
     mode: Mode
     state: State
     backend: str
+    trust: bool
     notes: tuple[str, ...]
 
     def run(
@@ -79,7 +80,7 @@ class Job:
             UsageError: the model is not of this net, or cannot be looked into.
         """
         progress("TensorFlow opens the model", 0, 1)
-        model = open_model(self.model, recorded=self.record is not None)
+        model = open_model(self.model, recorded=self.record is not None, trust=self.trust)
         twin = self._twin(model)
         numbers = match(self.plan.net, twin, model.name)
         check_shapes(self.plan, twin, numbers, model.name)

@@ -17,13 +17,13 @@ from tfcaffe.verify.compare import Array
 from tfcaffe.verify.model import Instead, ModelError, Place, Visit, first_line
 
 
-def load(path: Path) -> KerasModel:
+def load(path: Path, trust: bool = False) -> KerasModel:
     """A `.keras` file, or a whole model in Keras's `.h5`.
 
     Raises:
         FileFormatError: Keras does not load it; in its own words.
     """
-    return KerasModel(load_model(path), str(path))
+    return KerasModel(load_model(path, trust), str(path))
 
 
 class KerasModel:

@@ -69,11 +69,12 @@ def record_beside(weights: Path) -> Twin | None:
     return _record_in_message(weights) if weights.suffix == ".caffemodel" else None
 
 
-def open_model(model: Any, *, recorded: bool) -> Model:
+def open_model(model: Any, *, recorded: bool, trust: bool = False) -> Model:
     """A model from its path, or a Keras model in memory. Imports TensorFlow.
 
     Args:
         recorded: whether a record says where blobs are in it.
+        trust: whether code in it may run (Lambda layers).
 
     Raises:
         UsageError: no model of a kind that can be verified.
@@ -87,7 +88,7 @@ def open_model(model: Any, *, recorded: bool) -> Model:
     if path.suffix == ".pb":
         return graph_model.load_frozen(path)
     if path.suffix in (".keras", ".h5", ".hdf5"):
-        return keras_model.load(path)
+        return keras_model.load(path, trust)
     raise UsageError(f"{path}: is no model that can be run: verify takes {_MODELS}")
 
 

@@ -31,6 +31,7 @@ class Options(TypedDict, total=False):
     backend: who runs Caffe's side, "pycaffe" or "opencv" ("pycaffe").
     proto: `.proto` files with a forked Caffe's fields.
     plugin: Python files with layer types of one's own.
+    trust: whether code in the model may run (Lambda layers) (False).
     record: where the blobs are in a model in memory; a file brings its own.
     """
 
@@ -49,6 +50,7 @@ class Options(TypedDict, total=False):
     backend: str
     proto: Sequence[AnyPath]
     plugin: Sequence[AnyPath]
+    trust: bool
     record: Twin | None
 
 
@@ -68,6 +70,7 @@ _DEFAULTS: Options = {
     "backend": "pycaffe",
     "proto": (),
     "plugin": (),
+    "trust": False,
     "record": None,
 }
 

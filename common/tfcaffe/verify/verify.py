@@ -106,6 +106,7 @@ def prepare(
         mode=given["mode"],
         state=State() if reasons else state,
         backend=given["backend"],
+        trust=given["trust"],
         notes=(*notes, *more),
     )
 
