@@ -151,6 +151,33 @@ READ: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
 }
 
 
+CUT: dict[str, Callable[[Any, Any], Any]] = {
+    "first": lambda tf, steps: steps[0] * 2.0,
+    "one": lambda tf, steps: steps[1] * 2.0,
+    "some": lambda tf, steps: steps[1:3] * 2.0,
+    "units, too": lambda tf, steps: steps[1:, :, 1:3] * 2.0,
+    "one unit": lambda tf, steps: steps[2, :, 3] * 2.0,
+    "backwards": lambda tf, steps: steps[::-2] * 2.0,
+    "behind arithmetic": lambda tf, steps: (tf.tanh(steps) * steps + 1.0)[1:3] * 2.0,
+    "turned": lambda tf, steps: tf.transpose(tf.tanh(steps), (2, 0, 1))[:, 1:3] * 2.0,
+    "turned back": lambda tf, steps: (
+        tf.transpose(tf.tanh(tf.transpose(steps, (1, 2, 0))), (2, 0, 1))[1:3] * 2.0
+    ),
+    "two": lambda tf, steps: steps[1] * steps[2] + steps[3],
+    "apart": lambda tf, steps: tf.add_n(tf.unstack(tf.tanh(steps), axis=0)),
+}
+
+
+@pytest.mark.parametrize("cell", [new_cell, gru_cell])
+@pytest.mark.parametrize("result", CUT)
+def test_cuts_of_all_steps(cell: Cell, result: str, tmp_path: Path, caffe: Caffe) -> None:
+    """The time is on axis 0, where the batch is else."""
+    net = converted(
+        lambda tf, x: CUT[result](tf, over_time(tf, cell, x, zeros(tf))[0]), tmp_path, caffe
+    )
+    assert net.types.count("LSTM") == (cell is new_cell)
+
+
 @pytest.mark.parametrize("way", [over_time, unrolled])
 @pytest.mark.parametrize("result", READ)
 def test_what_is_read_of_an_lstm(way: Any, result: str, tmp_path: Path, caffe: Caffe) -> None:

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tf2caffe.graph import Graph, Tensor
 from tf2caffe.net.site import Site
 from tf2caffe.net.value import Value
+
+_NUMBERS_ALONE = frozenset(
+    [
+        *("AddV2", "Sub", "Mul", "RealDiv", "Neg", "affine", "Maximum", "Minimum", "Abs", "Square"),
+        *("Sqrt", "Rsqrt", "Pow", "Exp", "Log", "Relu", "Relu6", "LeakyRelu", "pRelu", "Elu"),
+        *("Selu", "Sigmoid", "Tanh", "Softplus", "Softsign"),
+    ]
+)
 
 
 def joined(
@@ -27,3 +36,23 @@ def joined(
             "inference, or cut it before this node with --outputs"
         )
     site.builder.notes.append(f"{site.node}: {how}: the net holds for a batch of {size} alone")
+
+
+def of_steps(tensor: Tensor, dimension: int, graph: Graph) -> bool:
+    """Whether a dimension was made by stacking, as the steps of a loop are: not the batch."""
+    stack, seen = [(tensor, dimension)], set()
+    while stack:
+        here = stack.pop()
+        if here in seen:
+            continue
+        seen.add(here)
+        top, d = here
+        node = top.node
+        if node.op in ("lstmSteps", "Pack"):
+            if int(node.attrs["axis"]) % len(top.shape) == d:
+                return True
+        elif node.op == "Transpose" and graph.is_constant(node.inputs[1]):
+            stack.append((node.inputs[0], int(graph.constant(node.inputs[1])[d])))
+        elif node.op in _NUMBERS_ALONE:
+            stack += [(t, d) for t in node.inputs if t.shape == top.shape]
+    return False

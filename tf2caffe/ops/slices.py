@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from tf2caffe.graph import Tensor
 from tf2caffe.net import axes, windows
+from tf2caffe.net.batch import of_steps
 from tf2caffe.net.cropping import cropped
-from tf2caffe.net.linear import chosen, spread
+from tf2caffe.net.linear import chosen, resized, spread
 from tf2caffe.net.site import Site
 from tf2caffe.net.slices import Cut, cuts
 from tf2caffe.net.value import Value
@@ -41,13 +42,26 @@ def _cut(site: Site, x: Value, old: Sequence[Cut], varied: Sequence[int]) -> Val
     x = spread(site, x, varied)
     by_axis = {int(x.axis_of(d) or 0): old[d] for d in varied}
     if 0 in by_axis:
-        raise site.refusal("cuts the batch, which Caffe's layers never change; cut other axes")
+        (first,) = (d for d in varied if x.axis_of(d) == 0)
+        if not of_steps(site.node.inputs[0], first, site.graph):
+            raise site.refusal("cuts the batch, which Caffe's layers never change; cut other axes")
     if len(by_axis) == 1:
         ((axis, cut),) = by_axis.items()
         shared = _sliced(site, x, axis, cut)
         if shared is not None:
             return shared
-    return taken(site, x, by_axis)
+    if 0 in by_axis:
+        x = _steps(site, x, by_axis.pop(0))
+    return taken(site, x, by_axis) if by_axis else x
+
+
+def _steps(site: Site, x: Value, cut: Cut) -> Value:
+    """Some of the steps on axis 0: one top of a Slice, or a product with a one-hot matrix."""
+    if cut.step != 1 or not site.dialect.allows("Slice", ends=True):
+        return chosen(site, x, 0, cut.index, hint="steps")
+    points = [point for point in (cut.start, cut.stop) if 0 < point < cut.size]
+    blob = site.slices(x, 0, points, "steps")[cut.start > 0].blob
+    return Value(blob, resized(x, blob.shape))
 
 
 def taken(site: Site, x: Value, by_axis: dict[int, Cut]) -> Value:
