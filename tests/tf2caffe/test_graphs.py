@@ -211,6 +211,13 @@ def test_cut_frozen(tmp_path: Path, caffe: Caffe) -> None:
     assert net.types == ["Input", "AbsVal"]
     with pytest.raises(ConversionError, match=r"--outputs othr: .* near ones are other"):
         written(path, tmp_path, outputs=["othr"], input_shape={"x": SHAPE})
+    definition.node.add(name="nope1", op="NoOp")
+    path.write_bytes(definition.SerializeToString())
+    for name in ("nope", "conv1/weight"):  # near a NoOp, and a Const
+        with pytest.raises(
+            ConversionError, match=rf"--outputs {name}: .* name(?!.*(nope1|weights))"
+        ):
+            written(path, tmp_path, outputs=[name], input_shape={"x": SHAPE})
     with pytest.raises(ConversionError, match="do not depend on the inputs"):
         written(path, tmp_path, inputs=["prob"], outputs=["other"], input_shape={"prob": (1, 4)})
 

@@ -16,8 +16,17 @@ _TRAINING = re.compile("Apply|Assign|Queue|Summary|Save|gradients/|save/|Momentu
 _LISTED = 10
 
 
-def named(flag: str, names: Iterable[str], known: Mapping[str, str], what: str) -> dict[str, str]:
+def named(
+    flag: str,
+    names: Iterable[str],
+    known: Mapping[str, str],
+    what: str,
+    offered: Collection[str] | None = None,
+) -> dict[str, str]:
     """What each name stands for; of a tensor in a call or scope its end will do if it is alone.
+
+    Args:
+        offered: the names that may be suggested; all, if left out.
 
     Raises:
         UsageError: there is no such name; with near ones.
@@ -27,7 +36,8 @@ def named(flag: str, names: Iterable[str], known: Mapping[str, str], what: str) 
         key = name.removesuffix(":0")
         ends = [other for other in known if other.endswith(f"/{key}")]
         if key not in known and len(ends) != 1:
-            raise UsageError(f"{flag} {name}: {what} has no such name{_near(key, known)}")
+            near = _near(key, known if offered is None else offered)
+            raise UsageError(f"{flag} {name}: {what} has no such name{near}")
         found[name] = known[key if key in known else ends[0]]
     return found
 
@@ -47,6 +57,13 @@ def tensors_of(definition: Any) -> dict[str, str]:
             if ":" in name:
                 found[name] = name
     return found
+
+
+def computed(definition: Any, known: Mapping[str, str], inputs: Iterable[str]) -> list[str]:
+    """The names of tensors that depend on inputs, and so can be outputs."""
+    reached = _behind(definition, {tensor.partition(":")[0] for tensor in inputs})
+    able = {n.name for n in definition.node if n.name in reached and n.op not in _NO_OUTPUTS}
+    return [name for name, tensor in known.items() if tensor.partition(":")[0] in able]
 
 
 def found_inputs(definition: Any) -> dict[str, str]:

@@ -10,6 +10,7 @@ from tf2caffe.graph.arrays import without_arrays
 from tf2caffe.graph.definition import from_definition
 from tf2caffe.graph.ends import (
     all_fixed,
+    computed,
     fixed_shapes,
     found_inputs,
     found_outputs,
@@ -64,7 +65,9 @@ def network_of(
     if options["inputs"]:
         fed = named("--inputs", options["inputs"], {**known, **fed}, "the graph")
     if options["outputs"]:
-        wanted = named("--outputs", options["outputs"], {**known, **wanted}, "the graph")
+        known = {**known, **wanted}
+        offered = computed(definition, known, fed.values())
+        wanted = named("--outputs", options["outputs"], known, "the graph", offered)
     fed = {name: found.resolve(tensor) for name, tensor in fed.items()}
     wanted = {name: found.resolve(tensor) for name, tensor in wanted.items()}
     fed = _used(definition, fed, wanted)
