@@ -8,6 +8,7 @@ Source: control_flow_ops.cc, control_flow_ops.py, tensor_array_ops.py.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -20,6 +21,7 @@ _MERGES = ("Merge", "RefMerge")
 _ENTERS = ("Enter", "RefEnter")
 _EXITS = ("Exit", "RefExit")
 _SWITCHES = ("Switch", "RefSwitch")
+_INNER = re.compile(r"^(.*/)?while/(body/)?")  # the scopes of a loop and its body
 _LONGEST = 1024  # steps
 
 
@@ -40,7 +42,7 @@ class Loop:
 
     def __init__(self, graph: Graph, name: str, nodes: Sequence[Node]) -> None:
         self.graph, self.name = graph, name
-        self.scope = name.rpartition("/")[0].removesuffix("while").rstrip("/") or name
+        self.scope = name.rpartition("/")[0].removesuffix("while").rstrip("/") or "while"
         self.merges = [node for node in nodes if node.op in _MERGES and _goes_round(node)]
         self._values: dict[tuple[Node, int], Array] = {}
         conditions = [node for node in nodes if node.op == "LoopCond"]
@@ -149,6 +151,8 @@ class _Unroller:
         self.merges = {merge.name for merge in loop.merges}
         self.varying = self._varying()
         self.names = self._short()
+        while any(name.startswith(f"{loop.scope}/step") for name in self.nodes):
+            loop.scope += "_"  # another loop's
 
     def run(self) -> None:
         assert self.loop.steps is not None
@@ -236,7 +240,7 @@ class _Unroller:
     def _short(self) -> dict[str, str]:
         """The nodes' names within the body; in full where two would be the same."""
         full = [*self.varying, *self.merges]
-        short = {name: name.rpartition("/while/")[2] for name in full}
+        short = {name: _INNER.sub("", name) for name in full}
         count = Counter(short.values())
         return {name: inner if count[inner] == 1 else name for name, inner in short.items()}
 
