@@ -134,6 +134,7 @@ def test_bad_usage_is_told_before_tensorflow_is_loaded(tmp_path: Path) -> None:
         assert said.startswith("tf2caffe: error: ") and words in said
 
 
+MIXED = ("part.prototxt", "whole.caffemodel")
 BAD_VALUES: list[tuple[dict[str, object], str]] = [
     ({"channel_order": "BGR"}, "channel_order='BGR': there are bgr and rgb"),
     ({"scale": "2"}, "scale='2': give a number"),
@@ -199,6 +200,19 @@ def test_blobs_beyond_caffe(tmp_path: Path) -> None:
         sizes = {"image": (1, 100000, 100000, 3)}
         tf2caffe.convert(model, tmp_path / "net", input_shape=sizes)
     assert names(tmp_path) == []
+
+
+def test_a_mixed_pair_is_told_before_the_model_is_blamed(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tf2caffe.convert(tiny, tmp_path / "whole")
+    tf2caffe.convert(tiny, tmp_path / "part", outputs=["conv1"])
+    assert main(["verify", *(f"{tmp_path}/{n}" for n in MIXED), str(tiny)]) == 2
+    said = capsys.readouterr().err
+    assert re.match(
+        r".*/whole\.caffemodel is not the file that part\.prototxt was written wi", said
+    )
+    assert "they do not fit: " in said
 
 
 def test_cut_at_layers(tiny: Path, tmp_path: Path) -> None:

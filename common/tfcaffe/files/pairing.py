@@ -23,18 +23,22 @@ def comment(weights: Path) -> str:
 
 def mixed(net: Path, weights: Path) -> list[str]:
     """A note if a prototxt says that it was written with other weights."""
+    said = apart(net, weights)
+    return [f"{said}; was it trained further?"] if said else []
+
+
+def apart(net: Path, weights: Path) -> str:
+    """That a prototxt was written with other weights, if it says so; else empty."""
     try:
         with net.open("rb") as file:
             found = _LINE.search(file.read(_HEAD))
         if found is None:
-            return []
+            return ""
         size, digest = int(found[1]), found[2].decode()
         same = weights.stat().st_size == size and _digest(weights)[1] == digest
     except (OSError, ValueError):  # no file of its own: the net that a caffemodel carries
-        return []
-    if same:
-        return []
-    return [f"{weights} is not the file that {net.name} was written with; was it trained further?"]
+        return ""
+    return "" if same else f"{weights} is not the file that {net.name} was written with"
 
 
 def _digest(path: Path) -> tuple[int, str]:

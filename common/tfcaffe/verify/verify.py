@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from tfcaffe.bind import bind
-from tfcaffe.errors import UsageError
+from tfcaffe.errors import NetError, UsageError, WeightsError
+from tfcaffe.files import pairing
 from tfcaffe.files.weights import Weights
 from tfcaffe.load import load_net, load_weights
 from tfcaffe.net import Net
@@ -65,6 +66,17 @@ def prepare(
     """
     given = with_defaults(options)
     load_plugins([Path(path) for path in given["plugin"]])
+    path = weights.path if isinstance(weights, Weights) else weights
+    try:
+        return _prepared(net, weights, model, given)
+    except (NetError, UsageError, WeightsError) as error:
+        apart = path is not None and pairing.apart(Path(net), Path(path))
+        if not apart:
+            raise
+        raise type(error)(f"{apart}, and they do not fit: {error}") from error
+
+
+def _prepared(net: AnyPath, weights: AnyPath | Weights | None, model: Any, given: Options) -> Job:
     record = given["record"]
     if isinstance(model, str | PathLike):
         record = record or read_record(Path(model))
