@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tfcaffe.errors import FileFormatError, UnsupportedError
+from tfcaffe.interrupts import interruptible
 
 _UNKNOWN = re.compile(r"Could not locate class '([^']+)'|Unknown layer: '([^']+)'")
 _KERNEL = 3  # axes that a convolution's kernel has at least
@@ -28,7 +29,8 @@ def load_model(path: Path, trust: bool = False) -> Any:
 
     backend, version = _written_by(path)
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=not trust)
+        with interruptible():
+            model = keras.saving.load_model(path, compile=False, safe_mode=not trust)
     except Exception as error:  # Keras raises all kinds on a damaged file
         raise FileFormatError(f"{path}: {_reason(error, version, trust)}") from error
     if backend == "theano" and any(len(v.shape) >= _KERNEL for v in model.variables):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -213,6 +215,28 @@ def test_a_mixed_pair_is_told_before_the_model_is_blamed(
         r".*/whole\.caffemodel is not the file that part\.prototxt was written wi", said
     )
     assert "they do not fit: " in said
+
+
+def test_an_interrupt_that_keras_swallows(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Keras catches it where it reads the weights, which it begins by asking for memory."""
+    came = []
+
+    def interrupt(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_name == "is_memory_sufficient":
+            came.append(frame.f_code.co_filename)
+            signal.raise_signal(signal.SIGINT)
+
+    sys.setprofile(interrupt)
+    try:
+        assert convert(tiny, "-o", tmp_path / "net") == 130
+    finally:
+        sys.setprofile(None)
+    assert len(came) == 1 and came[0].endswith("saving_lib.py")
+    assert "interrupted; nothing was written" in capsys.readouterr().err
+    assert names(tmp_path) == []
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_cut_at_layers(tiny: Path, tmp_path: Path) -> None:
