@@ -54,6 +54,8 @@ class Preprocessing:
         Raises:
             UsageError: there is no such input, or the mean does not fit it.
         """
+        if channel_order not in (None, "bgr", "rgb"):
+            raise UsageError(f"--channel-order {channel_order}: there are bgr and rgb")
         if mean is None and scale is None and channel_order != turned:
             return cls()
         check_scale(scale)

@@ -38,6 +38,11 @@ def test_model_of_another_net(small: Files, tmp_path: Path, old: str, new: str, 
     assert main(["verify", str(small.net), str(small.weights), str(other.model)]) == 2
 
 
+def test_orders_of_channels_that_there_are_not(small: Files) -> None:
+    with pytest.raises(UsageError, match="--channel-order BGR: there are bgr and rgb"):
+        verify(small.net, small.weights, small.model, channel_order="BGR")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
