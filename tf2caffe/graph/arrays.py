@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tf2caffe.graph import Graph, Tensor
+from tf2caffe.graph.node_def import become, become_constant, node_of
 
 # which input is the index, the value, and the state of the array before
 _READS = {"TensorArrayReadV3": (1, 2), "TensorListGetItem": (1, 0)}
@@ -37,39 +38,25 @@ def without_arrays(definition: Any, known: Graph) -> None:
     arrays = _Arrays(definition, known)
     for node in definition.node:
         if node.op == "TensorArraySizeV3" and (elements := arrays.complete(node.input[1])):
-            _become_constant(node, len(elements))
+            become_constant(node, np.int32(len(elements)))
     for node in list(definition.node):
         if node.op in _READS:
             index, state = _READS[node.op]
             written = arrays.elements(node.input[state]) or {}
             place = arrays.index(node.input[index])
             if place is not None and place in written:
-                _become(node, "Identity", [written[place]])
+                become(node, "Identity", [written[place]], _type(node))
         elif node.op in _STACKS:
             elements = arrays.complete(node.input[_STACKS[node.op]])
             if elements and (node.op == "TensorListStack" or arrays.all_of(node, len(elements))):
-                _become(node, "Pack", elements)
+                become(node, "Pack", elements, _type(node))
                 node.attr["N"].i = len(elements)
                 node.attr["axis"].i = 0
 
 
-def _become(node: Any, op: str, inputs: list[str]) -> None:
-    dtype = node.attr["dtype"].type or node.attr["element_dtype"].type
-    node.op = op
-    node.attr.clear()
-    node.attr["T"].type = dtype
-    node.input[:] = inputs
-
-
-def _become_constant(node: Any, number: int) -> None:
-    from tensorflow import make_tensor_proto
-
-    tensor = make_tensor_proto(np.int32(number))
-    node.op = "Const"
-    node.attr.clear()
-    node.attr["dtype"].type = tensor.dtype
-    node.attr["value"].tensor.CopyFrom(tensor)
-    del node.input[:]
+def _type(node: Any) -> int:
+    """Of an array's elements."""
+    return int(node.attr["dtype"].type or node.attr["element_dtype"].type)
 
 
 class _Arrays:
@@ -149,10 +136,10 @@ class _Arrays:
         return np.array_equal(self.known.constant(indices), np.arange(count))
 
     def _source(self, tensor: str) -> Any:
-        node = self.nodes[_node(tensor)]
+        node = self.nodes[node_of(tensor)]
         while node.op in ("Identity", "IdentityN", "Enter"):
             tensor = node.input[int(tensor.partition(":")[2] or 0)]
-            node = self.nodes[_node(tensor)]
+            node = self.nodes[node_of(tensor)]
         return node
 
     def _filled(self, node: Any) -> dict[int, str]:
@@ -182,7 +169,3 @@ class _Arrays:
 
 def _is_set(node: Any, name: str) -> bool:
     return name in node.attr and bool(node.attr[name].b)
-
-
-def _node(tensor: str) -> str:
-    return tensor.partition(":")[0]

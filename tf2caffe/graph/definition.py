@@ -12,6 +12,7 @@ import numpy as np
 
 from tf2caffe.graph import Array, Graph, Read, branches
 from tf2caffe.graph.identities import HALVES
+from tf2caffe.graph.node_def import become
 from tf2caffe.graph.record import record
 from tfcaffe.errors import UnsupportedError
 
@@ -160,10 +161,7 @@ def _type(node: Any) -> int:
 def _without_resource(definition: Any, node: Any) -> None:
     """Reading a variable is reading the placeholder that stands for it."""
     if node.op == "ReadVariableOp":
-        dtype = node.attr["dtype"].type
-        node.op = "Identity"
-        node.attr.clear()
-        node.attr["T"].type = dtype
+        become(node, "Identity", node.input[:1], node.attr["dtype"].type)
     elif node.op == "ResourceGather":
         dtype, indices = node.attr["dtype"].type, node.attr["Tindices"].type
         axis = definition.node.add()

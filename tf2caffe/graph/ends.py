@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from tf2caffe.graph.node_def import node_of, source
 from tf2caffe.options import Options
 from tfcaffe.errors import UsageError
 
@@ -93,7 +94,7 @@ def found_outputs(definition: Any, inputs: Iterable[str]) -> dict[str, str]:
     ]
     nodes = {node.name: node for node in definition.node}
     ends = [
-        n for n in ends if source(nodes, n, _BRANCHES).partition(":")[0] not in fed
+        n for n in ends if node_of(source(nodes, n, _BRANCHES)) not in fed
     ] or ends  # a cond's branches
     if not ends:
         raise UsageError("the graph computes nothing from its placeholders; name --outputs")
@@ -105,20 +106,6 @@ def found_outputs(definition: Any, inputs: Iterable[str]) -> dict[str, str]:
             f"--inputs); nobody reads, for instance, {', '.join(shown[:_LISTED]) or 'nothing'}"
         )
     return {name: f"{name}:0" for name in ends}
-
-
-def source(nodes: Mapping[str, Any], name: str, passing: Collection[str]) -> str:
-    """The tensor that a chain of such ops passes on, as it is called where the chain begins.
-
-    Args:
-        nodes: of a GraphDef, which may be damaged, by name.
-    """
-    for _ in nodes:
-        node = nodes.get(name.partition(":")[0])
-        if node is None or node.op not in passing or not node.input:
-            break
-        name = node.input[0]
-    return name
 
 
 def _behind(definition: Any, nodes: Iterable[str]) -> set[str]:

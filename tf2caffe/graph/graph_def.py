@@ -20,6 +20,7 @@ from tf2caffe.graph.ends import (
 )
 from tf2caffe.graph.identities import NO_PATH, only_between, skip_identities
 from tf2caffe.graph.lowering import lowered
+from tf2caffe.graph.node_def import node_of
 from tf2caffe.graph.noise import keep_everything, without_noise
 from tf2caffe.graph.origins import scopes
 from tf2caffe.graph.prune import pruned
@@ -83,7 +84,7 @@ def network_of(
     shapes = fixed_shapes(said, options)
 
     def built(definition: Any, wanted: Names) -> Graph:
-        ends = {name: (_node(tensor), _known(shapes[name])) for name, tensor in fed.items()}
+        ends = {name: (node_of(tensor), _known(shapes[name])) for name, tensor in fed.items()}
         graph = from_definition(definition, ends, wanted, variables, scopes(definition))
         skip_identities(graph)
         return graph
@@ -140,11 +141,7 @@ def _known(shape: tuple[int, ...] | str) -> tuple[int, ...] | None:
 
 
 def _nodes(names: Sequence[str]) -> set[str]:
-    return set(map(_node, names))
-
-
-def _node(tensor: str) -> str:
-    return tensor.partition(":")[0]
+    return set(map(node_of, names))
 
 
 def _first(tensor: str) -> bool:
@@ -154,7 +151,9 @@ def _first(tensor: str) -> bool:
 def _flags(definition: Any, inputs: Names) -> list[str]:
     """The inputs that are true or false."""
     nodes = {node.name: node for node in definition.node}
-    ends = {name: nodes[_node(tensor)] for name, tensor in inputs.items() if _node(tensor) in nodes}
+    ends = {
+        name: nodes[node_of(tensor)] for name, tensor in inputs.items() if node_of(tensor) in nodes
+    }
     return [n for n, end in ends.items() if "dtype" in end.attr and end.attr["dtype"].type == _BOOL]
 
 
@@ -163,13 +162,13 @@ def _used(definition: Any, inputs: Names, outputs: Names) -> dict[str, str]:
     by_name = {node.name: node for node in definition.node}
     ends = _nodes([*inputs.values()])
     seen: set[str] = set()
-    stack = list(map(_node, outputs.values()))
+    stack = list(map(node_of, outputs.values()))
     while stack:
         name = stack.pop()
         if name not in seen and name in by_name:
             seen.add(name)
-            stack += [] if name in ends else map(_node, by_name[name].input)
-    return {name: tensor for name, tensor in inputs.items() if _node(tensor) in seen}
+            stack += [] if name in ends else map(node_of, by_name[name].input)
+    return {name: tensor for name, tensor in inputs.items() if node_of(tensor) in seen}
 
 
 def _shapes(definition: Any, inputs: Names) -> dict[str, tuple[int | None, ...] | None]:
@@ -177,7 +176,7 @@ def _shapes(definition: Any, inputs: Names) -> dict[str, tuple[int | None, ...] 
     by_name = {node.name: node for node in definition.node}
     found: dict[str, tuple[int | None, ...] | None] = {}
     for name, tensor in inputs.items():
-        node = by_name[_node(tensor)]
+        node = by_name[node_of(tensor)]
         shape = node.attr["shape"].shape if "shape" in node.attr else None
         if shape is None and node.attr["_output_shapes"].list.shape:
             shape = node.attr["_output_shapes"].list.shape[0]

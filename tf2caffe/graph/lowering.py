@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tf2caffe.graph.inline import Inlined, inline
+from tf2caffe.graph.node_def import node_of
 
 _WHILES = frozenset({"While", "StatelessWhile"})
 _DEEPEST = 5  # loops within loops
@@ -49,9 +50,9 @@ def _type(definition: Any) -> None:
     nodes = {node.name: node for node in definition.node}
 
     def held(name: str) -> int:
-        node = nodes[_node(name)]
+        node = nodes[node_of(name)]
         while node.op in _PASSES:
-            node = nodes[_node(node.input[0])]
+            node = nodes[node_of(node.input[0])]
         return int(node.attr["dtype"].type)
 
     for node in definition.node:
@@ -101,7 +102,3 @@ def _frame(result: Any, node: Any) -> None:
 
 def _output(name: str, index: int) -> str:
     return f"{name}:{index}" if index else name
-
-
-def _node(tensor: str) -> str:
-    return tensor.partition(":")[0]

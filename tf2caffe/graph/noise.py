@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tf2caffe.graph import Graph, Node, Tensor, all_nodes
-from tf2caffe.graph.ends import source
 from tf2caffe.graph.identities import step_over
+from tf2caffe.graph.node_def import become_constant, source
 
 _CLOSE = 1e-4  # 1 / keep, rounded
 
@@ -70,7 +70,7 @@ def keep_everything(
         node = nodes[tensor.partition(":")[0]]
         if node.name in values and _may_be_number(node):
             given[name] = values[node.name]
-            _make_constant(node, given[name])
+            become_constant(node, given[name], node.attr["dtype"].type)
         else:
             left[name] = tensor
     return left, given
@@ -89,16 +89,6 @@ def _may_be_number(node: Any) -> bool:
     """Whether it is a placeholder of a single number, or of no known shape: not an image."""
     shape = node.attr["shape"].shape
     return node.op == "Placeholder" and (shape.unknown_rank or not shape.dim)
-
-
-def _make_constant(node: Any, value: float) -> None:
-    from tensorflow import make_tensor_proto
-
-    dtype = node.attr["dtype"].type
-    node.op = "Const"
-    node.attr.clear()
-    node.attr["dtype"].type = dtype
-    node.attr["value"].tensor.CopyFrom(make_tensor_proto(value, dtype))
 
 
 def without_noise(graph: Graph) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from tf2caffe.graph import Read
 from tf2caffe.graph.branches import BRANCHES
 from tf2caffe.graph.inline import Inlined, inline
+from tf2caffe.graph.node_def import become
 
 _BOOL = 10  # types.proto
 _SWITCHES = frozenset(["Switch", "RefSwitch"])
@@ -126,13 +127,7 @@ def _without_switches(definition: Any, known: _Known, ways: Mapping[str, int]) -
         node.input.extend(inputs)
     for node in definition.node:
         if node.name in alias:  # whoever asks for it by name finds it
-            dtype = node.attr["T"].type
-            source = alias[node.name]
-            node.op = "Identity"
-            node.attr.clear()
-            node.attr["T"].type = dtype
-            del node.input[:]
-            node.input.append(_resolved(source, alias))
+            become(node, "Identity", [_resolved(alias[node.name], alias)], node.attr["T"].type)
 
 
 def _spread(definition: Any, dead: Collection[str]) -> set[str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from tf2caffe.graph import Array, Graph, Node, Tensor
 from tf2caffe.graph.constants import run
+from tf2caffe.graph.node_def import become, become_constant, node_of
 from tfcaffe.errors import UnsupportedError
 
 _MERGES = ("Merge", "RefMerge")
@@ -170,10 +171,7 @@ class _Unroller:
                 copy.input[:] = [self._at(name, step) for name in node.input]
         for node in self.definition.node:  # what is the same at each step reads what goes in
             if node.op in _ENTERS and node.attr["frame_name"].s.decode() == self.loop.name:
-                dtype = node.attr["T"].type
-                node.op = "Identity"
-                node.attr.clear()
-                node.attr["T"].type = dtype
+                become(node, "Identity", node.input[:1], node.attr["T"].type)
         for node in exits:
             node.op = "Identity"
             node.input[:] = [self._value(self._merge_of(node.input[0]), self.loop.steps)]
@@ -183,7 +181,7 @@ class _Unroller:
         readers: dict[str, list[str]] = {}
         for node in self.definition.node:
             for name in node.input:
-                readers.setdefault(_node(name), []).append(node.name)
+                readers.setdefault(node_of(name), []).append(node.name)
         seen: set[str] = set()
         stack = [reader for merge in self.merges for reader in readers.get(merge, ())]
         while stack:
@@ -196,12 +194,12 @@ class _Unroller:
         return seen
 
     def _merge_of(self, switch: str) -> str:
-        node = self.nodes[_node(switch)]
-        return _node(node.input[0]) if node.op in _SWITCHES else ""
+        node = self.nodes[node_of(switch)]
+        return node_of(node.input[0]) if node.op in _SWITCHES else ""
 
     def _at(self, name: str, step: int) -> str:
         """What a tensor of the body is called at a step."""
-        node = self.nodes[_node(name)]
+        node = self.nodes[node_of(name)]
         if node.op in _ENTERS:
             return str(node.input[0])
         if node.name in self.merges:
@@ -219,19 +217,14 @@ class _Unroller:
             return self._counter(merge, step)
         first, following = self.nodes[merge].input
         if step == 0:
-            return str(self.nodes[_node(first)].input[0])
-        return self._at(self.nodes[_node(following)].input[0], step - 1)
+            return str(self.nodes[node_of(first)].input[0])
+        return self._at(self.nodes[node_of(following)].input[0], step - 1)
 
     def _counter(self, merge: str, step: int) -> str:
-        from tensorflow import make_tensor_proto
-
         name = self._name(merge, step)
         if name not in self.nodes:
-            self.nodes[name] = made = self.definition.node.add()
-            made.name, made.op = name, "Const"
-            tensor = make_tensor_proto(self.loop.counters[merge][step])
-            made.attr["value"].tensor.CopyFrom(tensor)
-            made.attr["dtype"].type = tensor.dtype
+            self.nodes[name] = made = self.definition.node.add(name=name)
+            become_constant(made, self.loop.counters[merge][step])
         return name
 
     def _name(self, name: str, step: int) -> str:
@@ -243,7 +236,3 @@ class _Unroller:
         short = {name: _INNER.sub("", name) for name in full}
         count = Counter(short.values())
         return {name: inner if count[inner] == 1 else name for name, inner in short.items()}
-
-
-def _node(tensor: str) -> str:
-    return tensor.partition(":")[0]
