@@ -8,11 +8,17 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tfcaffe.errors import FileFormatError, UnsupportedError
 from tfcaffe.interrupts import interruptible
 
 _UNKNOWN = re.compile(r"Could not locate class '([^']+)'|Unknown layer: '([^']+)'")
 _KERNEL = 3  # axes that a convolution's kernel has at least
+_TURNED = {  # layers whose kernels Theano turned round, and these
+    **dict.fromkeys(["Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose"], ("kernel",)),
+    "ConvLSTM2D": ("kernel", "recurrent_kernel"),
+}
 
 
 def load_model(path: Path, trust: bool = False) -> Any:
@@ -23,7 +29,7 @@ def load_model(path: Path, trust: bool = False) -> Any:
 
     Raises:
         FileFormatError: Keras does not load it; in its own words.
-        UnsupportedError: it was written under Theano.
+        UnsupportedError: it was written under Theano, with layers of which nobody can say how.
     """
     import keras
 
@@ -33,16 +39,36 @@ def load_model(path: Path, trust: bool = False) -> Any:
             model = keras.saving.load_model(path, compile=False, safe_mode=not trust)
     except Exception as error:  # Keras raises all kinds on a damaged file
         raise FileFormatError(f"{path}: {_reason(error, version, trust)}") from error
-    if backend == "theano" and any(len(v.shape) >= _KERNEL for v in model.variables):
-        raise UnsupportedError(
-            f"{path}: was written under Theano, which turns the kernels of convolutions round, and "
-            "Keras 3 loads them as they are; load it with Keras 2.3 or older under TensorFlow, "
-            "which turns them back, and save it there; or fill a prototxt of yours by a mapping "
-            "with `reverse: [H, W]`"
-        )
+    if backend == "theano":
+        _turn_kernels(model, path)
     if version[:2] in ("1.", "2."):
         _restore_hard_sigmoids(model)
     return model
+
+
+def _turn_kernels(model: Any, path: Path) -> None:
+    """Theano convolves, so its kernels lie turned round along their spatial axes, which come first.
+
+    Source: keras/engine/saving.py of Keras 2.3 (preprocess_weights_for_loading).
+
+    Raises:
+        UnsupportedError: other layers have kernels, which Keras 2 did not turn back.
+    """
+    done = set()
+    for layer in model._flatten_layers():
+        for name in _TURNED.get(type(layer).__name__, ()):
+            kernel = getattr(getattr(layer, "cell", layer), name)
+            axes = range(len(kernel.shape) - 2)
+            kernel.assign(np.flip(np.asarray(kernel), tuple(axes)))
+            done.add(id(kernel))
+    left = [v.path for v in model.variables if len(v.shape) >= _KERNEL and id(v) not in done]
+    if left:
+        raise UnsupportedError(
+            f"{path}: was written under Theano, which turns the kernels of convolutions round, and "
+            f"nobody says whether {left[0]!r} is one; load it with Keras 2.3 or older under "
+            "TensorFlow and save it there, or fill a prototxt of yours by a mapping with "
+            "`reverse: [H, W]`"
+        )
 
 
 def _restore_hard_sigmoids(model: Any) -> None:
