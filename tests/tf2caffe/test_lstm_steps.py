@@ -167,3 +167,13 @@ def test_recurrent_layers_of_an_export(layer: str, tmp_path: Path, caffe: Caffe)
     expected = np.asarray(model(SEQUENCES[:1]))
     found = run.layers[-1].arrays[0]
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("functions", [False, True], ids=["frames", "functions"])
+def test_a_loop_that_reads_what_another_made(functions: bool, tmp_path: Path, caffe: Caffe) -> None:
+    def make(tf: Any, x: Any) -> Any:
+        steps, *_ = over_time(tf, new_cell, x, zeros(tf))
+        x = tf.transpose(steps, (1, 0, 2))[:, :, :INPUTS]
+        return over_time(tf, old_cell, x, zeros(tf))[1] * 2.0
+
+    assert converted(make, tmp_path, caffe, functions).types.count("LSTM") == 2

@@ -29,16 +29,21 @@ _COUNTED: dict[str, Callable[..., int]] = {
 _INDICES = 1  # of TensorArrayScatterV3 and TensorArrayGatherV3
 
 
-def without_arrays(definition: Any, known: Graph) -> None:
+def without_arrays(definition: Any, known: Graph) -> bool:
     """Reads become what was written, stacks become Packs; what is not understood stays.
 
     Args:
-        known: the graph before its loops were unrolled, for sizes and indices.
+        known: the graph as far as it is known, for sizes and indices.
+
+    Returns:
+        Whether any was understood: then the sizes of others may be known, too.
     """
     arrays = _Arrays(definition, known)
+    changed = False
     for node in definition.node:
         if node.op == "TensorArraySizeV3" and (elements := arrays.complete(node.input[1])):
             become_constant(node, np.int32(len(elements)))
+            changed = True
     for node in list(definition.node):
         if node.op in _READS:
             index, state = _READS[node.op]
@@ -46,12 +51,15 @@ def without_arrays(definition: Any, known: Graph) -> None:
             place = arrays.index(node.input[index])
             if place is not None and place in written:
                 become(node, "Identity", [written[place]], _type(node))
+                changed = True
         elif node.op in _STACKS:
             elements = arrays.complete(node.input[_STACKS[node.op]])
             if elements and (node.op == "TensorListStack" or arrays.all_of(node, len(elements))):
                 become(node, "Pack", elements, _type(node))
                 node.attr["N"].i = len(elements)
                 node.attr["axis"].i = 0
+                changed = True
+    return changed
 
 
 def _type(node: Any) -> int:

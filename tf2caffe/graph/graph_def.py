@@ -129,6 +129,8 @@ def _stepwise(
         now = unrolled(now, counted)
         without_arrays(now, flat)
         flat = built(now, names)
+        while without_arrays(now, flat):
+            flat = built(now, names)
         found += counted
     if not found:
         return graph, definition
