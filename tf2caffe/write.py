@@ -92,7 +92,9 @@ def _legacy_twin(network: Network) -> Twin:
         )
 
     twin = network.twin
-    return Twin(moved(twin.inputs), moved(twin.blobs), moved(twin.outputs))
+    return replace(
+        twin, inputs=moved(twin.inputs), blobs=moved(twin.blobs), outputs=moved(twin.outputs)
+    )
 
 
 def _add_legacy_input(net: Any, name: str, shape: Sequence[int]) -> None:

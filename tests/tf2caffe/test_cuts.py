@@ -68,8 +68,9 @@ def test_a_graph_behind_what_no_net_computes(mode: Any, tmp_path: Path, caffe: C
     assert report.verdict == "equal"
 
 
+@pytest.mark.parametrize("legacy", [False, True])
 @pytest.mark.parametrize("mode", ["chained", "isolated"])
-def test_inputs_for_training(mode: Any, tmp_path: Path, caffe: Caffe) -> None:
+def test_inputs_for_training(mode: Any, legacy: bool, tmp_path: Path, caffe: Caffe) -> None:
     """What a net has not of its model is fed as it was meant: all kept, not trained."""
     import tf2caffe
 
@@ -84,7 +85,7 @@ def test_inputs_for_training(mode: Any, tmp_path: Path, caffe: Caffe) -> None:
 
     graph, _ = tf1(build)
     path, net = frozen(graph, tmp_path), tmp_path / "net"
-    tf2caffe.convert(path, net)
+    tf2caffe.convert(path, net, legacy_input=legacy)
     report = verify(f"{net}.prototxt", f"{net}.caffemodel", path, mode=mode, oracle=caffe)
     assert report.verdict == "equal"
 

@@ -126,6 +126,18 @@ def test_noise_is_refused(name: str, tmp_path: Path) -> None:
         written(frozen(graph, tmp_path), tmp_path)
 
 
+@pytest.mark.parametrize("functions", [False, True])
+def test_a_cond_that_sizes_decide(functions: bool, tmp_path: Path) -> None:
+    def build(tf: Any, v1: Any) -> None:
+        x = v1.placeholder(tf.float32, (1, 4, 5, 3), "x")
+        with control_flow(v1, functions):
+            small = tf.shape(x)[1] < 5
+            tf.identity(tf.cond(small, lambda: tf.tanh(x), lambda: tf.abs(x)), name="y")
+
+    graph, _ = tf1(build)
+    assert written(frozen(graph, tmp_path), tmp_path, outputs=["y"]).types == ["Input", "TanH"]
+
+
 def test_a_cond_that_depends_on_the_data(tmp_path: Path) -> None:
     def build(tf: Any, v1: Any) -> None:
         x = v1.placeholder(tf.float32, (1, 4, 4, 3), "x")

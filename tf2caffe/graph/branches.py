@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from tf2caffe.graph import Graph, all_nodes
+from tf2caffe.graph.node_def import SWITCHES
 from tfcaffe.errors import UnsupportedError
 
 BRANCHES = frozenset(["If", "StatelessIf", "Case", "StatelessCase"])
-_SWITCHES = frozenset(["Switch", "RefSwitch"])
 _LOOPS = frozenset(["While", "StatelessWhile"])
 _RESOURCE, _FLOAT = 20, 1  # types.proto
 
@@ -18,8 +18,8 @@ def decided(graph: Graph) -> dict[str, int]:
     """Which way each branch goes, by node, whose condition depends on sizes and constants alone."""
     found = {}
     for node in all_nodes(graph.outputs.values()):
-        if node.op in BRANCHES or node.op in _SWITCHES:
-            condition = node.inputs[1 if node.op in _SWITCHES else 0]
+        if node.op in BRANCHES or node.op in SWITCHES:
+            condition = node.inputs[1 if node.op in SWITCHES else 0]
             try:
                 if graph.is_constant(condition):
                     number = graph.constant(condition).reshape(())

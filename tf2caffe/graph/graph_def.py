@@ -102,6 +102,7 @@ def network_of(
     if outputs is None and not options["outputs"]:  # nobody asked for a loop's counter
         varying = {n: t for n, t in graph.outputs.items() if not graph.is_constant(t)}
         graph.outputs = varying or graph.outputs
+    skip_identities(graph, switches=True)
     loops.closed(graph)
     without_noise(graph)
     only_between(graph)

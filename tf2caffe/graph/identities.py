@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tf2caffe.graph import Graph, Node, Tensor, all_nodes
+from tf2caffe.graph.node_def import SWITCHES
 from tfcaffe.errors import UsageError
 
 _PASSES_ON = frozenset(  # ops whose outputs are their inputs, as far as Caffe is concerned
@@ -22,23 +23,27 @@ _PASSES_ON = frozenset(  # ops whose outputs are their inputs, as far as Caffe i
         "PlaceholderWithDefault",
     ]
 )
-_SWITCHES = ("Switch", "RefSwitch")  # of what is computed at all, either output is the input
 NO_PATH = "the outputs do not depend on the inputs; see --inputs and --outputs"
 HALVES = "the source rounds to 16 bits between its layers; Caffe computes with 32 bits throughout"
 
 
-def skip_identities(graph: Graph) -> None:
-    """Everybody reads what the ops that pass on their inputs read, and these are gone."""
+def skip_identities(graph: Graph, *, switches: bool = False) -> None:
+    """Everybody reads what the ops that pass on their inputs read, and these are gone.
+
+    Args:
+        switches: whether those of TF1's branches are, too: of what is computed at all, either
+            output is the input. Nobody can tell afterwards what they depend on.
+    """
     alias: dict[Tensor, Tensor] = {}
     halves: set[Node] = set()
 
     def source(tensor: Tensor) -> Tensor:
         seen = []
-        while tensor not in alias and _passes_on(graph, tensor):
+        while tensor not in alias and _passes_on(graph, tensor, switches):
             seen.append(tensor)
             if tensor.op == "Cast" and "16" in tensor.node.attrs["DstT"].name:
                 halves.add(tensor.node)
-            tensor = tensor.node.inputs[0 if tensor.op in _SWITCHES else tensor.index]
+            tensor = tensor.node.inputs[0 if tensor.op in SWITCHES else tensor.index]
         tensor = alias.get(tensor, tensor)
         alias.update(dict.fromkeys(seen, tensor))
         return tensor
@@ -79,14 +84,16 @@ def only_between(graph: Graph) -> None:
         raise UsageError(NO_PATH)
 
 
-def _passes_on(graph: Graph, tensor: Tensor) -> bool:
+def _passes_on(graph: Graph, tensor: Tensor, switches: bool) -> bool:
     """Whether what a node gives is what it reads, in Caffe, where all numbers are float32."""
     if tensor.op == "Cast":
         old, new = (tensor.node.attrs[name] for name in ("SrcT", "DstT"))
         whole = new.name in ("int32", "int64") and (not old.is_floating or _is_whole(tensor))
         kept = new.is_floating and new.size > 1  # float8 is meant to round
         return (kept or whole) and not graph.is_constant(tensor)
-    return tensor.op in (*_PASSES_ON, *_SWITCHES) and tensor.node not in graph.values
+    if switches and tensor.op in SWITCHES:
+        return True
+    return tensor.op in _PASSES_ON and tensor.node not in graph.values
 
 
 def _is_whole(tensor: Tensor) -> bool:

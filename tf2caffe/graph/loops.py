@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tf2caffe.graph import Graph, Node, Tensor, all_nodes
 from tf2caffe.graph.branches import BRANCHES
+from tf2caffe.graph.node_def import ENTERS, EXITS
 from tf2caffe.problems import told
 from tfcaffe.errors import UnsupportedError
 
@@ -44,16 +45,16 @@ REASONS = {
 def closed(graph: Graph) -> None:
     """Every result of a loop becomes a node `loop` that reads what goes into it."""
     nodes = list(all_nodes(graph.outputs.values()))
-    if not any(node.op in ("Exit", "RefExit") for node in nodes):
+    if not any(node.op in EXITS for node in nodes):
         return
     entries: dict[str, list[Tensor]] = {}
     for node in nodes:
-        if node.op in ("Enter", "RefEnter"):
+        if node.op in ENTERS:
             entries.setdefault(node.attrs["frame_name"], []).extend(_data(node.inputs[0]))
     for node in nodes:
-        if node.op not in ("Exit", "RefExit"):
+        if node.op not in EXITS:
             continue
-        frames = [n for n in all_nodes([Tensor(node)]) if n.op in ("Enter", "RefEnter")]
+        frames = [n for n in all_nodes([Tensor(node)]) if n.op in ENTERS]
         names = {str(n.attrs["frame_name"]) for n in frames}
         node.op = "loop"
         node.inputs = list(dict.fromkeys(t for name in names for t in entries[name]))

@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+# TensorFlow 1's branches and loops. Source: control_flow_ops.cc.
+SWITCHES = frozenset(["Switch", "RefSwitch"])
+MERGES = frozenset(["Merge", "RefMerge"])
+ENTERS = frozenset(["Enter", "RefEnter"])
+EXITS = frozenset(["Exit", "RefExit"])
+
 
 def node_of(tensor: str) -> str:
     """The node that a tensor (`node:1`) is of."""

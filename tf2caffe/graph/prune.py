@@ -12,11 +12,9 @@ from typing import Any
 from tf2caffe.graph import Read
 from tf2caffe.graph.branches import BRANCHES
 from tf2caffe.graph.inline import Inlined, inline
-from tf2caffe.graph.node_def import become
+from tf2caffe.graph.node_def import MERGES, SWITCHES, become
 
 _BOOL = 10  # types.proto
-_SWITCHES = frozenset(["Switch", "RefSwitch"])
-_MERGES = frozenset(["Merge", "RefMerge"])
 _PASSES = frozenset(["Identity", "PlaceholderWithDefault", "StopGradient", "ReadVariableOp"])
 
 
@@ -81,7 +79,7 @@ class _Known:
                 if winner in both:
                     return winner
                 return None if None in both else not winner
-        if node.op in _PASSES or node.op in _SWITCHES:
+        if node.op in _PASSES or node.op in SWITCHES:
             return self(node.input[0])
         return None
 
@@ -107,7 +105,7 @@ def _without_switches(definition: Any, known: _Known, ways: Mapping[str, int]) -
     alias: dict[str, str] = {}
     dead: list[str] = []
     for node in definition.node:
-        if node.op not in _SWITCHES:
+        if node.op not in SWITCHES:
             continue
         taken = ways.get(node.name, known(node.input[1]))
         if taken is not None:
@@ -117,7 +115,7 @@ def _without_switches(definition: Any, known: _Known, ways: Mapping[str, int]) -
         return
     gone = _spread(definition, dead)
     for node in definition.node:
-        if node.op in _MERGES:
+        if node.op in MERGES:
             alive = [i for i in node.input if not i.startswith("^") and _name(i) not in gone]
             if len(alive) == 1:
                 alias[node.name] = alive[0]
@@ -141,7 +139,7 @@ def _spread(definition: Any, dead: Collection[str]) -> set[str]:
     while stack:
         for node in readers.get(stack.pop(), ()):
             data = [_name(i) for i in node.input if not i.startswith("^")]
-            lost = all(i in gone for i in data) if node.op in _MERGES else True
+            lost = all(i in gone for i in data) if node.op in MERGES else True
             if lost and node.name not in gone:
                 outputs = [node.name, *(t for t in readers if t.startswith(f"{node.name}:"))]
                 gone.update(outputs)

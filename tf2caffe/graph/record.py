@@ -10,6 +10,7 @@ import numpy as np
 
 from tf2caffe.graph import Graph, Node, Read, Tensor
 from tf2caffe.graph.constants import evaluator
+from tf2caffe.graph.node_def import MERGES
 
 _SIZES = frozenset(["Shape", "Size", "Rank"])
 _NOW = {  # ops of several names
@@ -20,7 +21,6 @@ _NOW = {  # ops of several names
     "Inv": "Reciprocal",
 }
 _FILLED = {"OnesLike": 1, "ZerosLike": 0}
-_MERGES = frozenset(["Merge", "RefMerge"])  # where a loop comes round again
 
 
 def record(
@@ -59,7 +59,7 @@ def record(
             values[node] = partial(np.asarray, size)
         elif node.op in _FILLED and (read := _filled(node)) is not None:
             values[node] = read
-        elif op.op_def.is_stateful or node.op in _MERGES or _draws_anew(node, values):
+        elif op.op_def.is_stateful or node.op in MERGES or _draws_anew(node, values):
             volatile.add(node)
     graph = Graph({}, {}, values, evaluator(values), nodes=nodes, volatile=volatile)
     graph.inputs = {name: graph.find(tensor) for name, tensor in inputs.items()}

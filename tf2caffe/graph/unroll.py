@@ -15,13 +15,17 @@ from typing import Any
 
 from tf2caffe.graph import Array, Graph, Node, Tensor
 from tf2caffe.graph.constants import run
-from tf2caffe.graph.node_def import become, become_constant, node_of
+from tf2caffe.graph.node_def import (
+    ENTERS,
+    EXITS,
+    MERGES,
+    SWITCHES,
+    become,
+    become_constant,
+    node_of,
+)
 from tfcaffe.errors import UnsupportedError
 
-_MERGES = ("Merge", "RefMerge")
-_ENTERS = ("Enter", "RefEnter")
-_EXITS = ("Exit", "RefExit")
-_SWITCHES = ("Switch", "RefSwitch")
 _INNER = re.compile(r"^(.*/)?while/(body/)?")  # the scopes of a loop and its body
 _LONGEST = 1024  # steps
 
@@ -44,7 +48,7 @@ class Loop:
     def __init__(self, graph: Graph, name: str, nodes: Sequence[Node]) -> None:
         self.graph, self.name = graph, name
         self.scope = name.rpartition("/")[0].removesuffix("while").rstrip("/") or "while"
-        self.merges = [node for node in nodes if node.op in _MERGES and _goes_round(node)]
+        self.merges = [node for node in nodes if node.op in MERGES and _goes_round(node)]
         self._values: dict[tuple[Node, int], Array] = {}
         conditions = [node for node in nodes if node.op == "LoopCond"]
         self.steps = self._count(conditions[0].inputs[0]) if len(conditions) == 1 else None
@@ -84,9 +88,9 @@ class Loop:
             return self.graph.constant(tensor)
         if node in self.merges and tensor.index == 0:
             return self._value(node, step)
-        if node.op in (*_SWITCHES, "Identity"):
+        if node.op in (*SWITCHES, "Identity"):
             return self._number(node.inputs[0], step)
-        if not node.inputs or node in self.graph.volatile or node.op in (*_ENTERS, *_EXITS):
+        if not node.inputs or node in self.graph.volatile or node.op in (*ENTERS, *EXITS):
             raise _UnknownError
         return run(node, [self._number(t, step) for t in node.inputs])[tensor.index]
 
@@ -104,7 +108,7 @@ def frames(graph: Graph) -> list[Loop]:
     """
     entered: dict[str, list[Node]] = {}
     for node in graph.nodes.values():
-        if node.op in _ENTERS:
+        if node.op in ENTERS:
             entered.setdefault(str(node.attrs["frame_name"]), []).append(node)
     readers: dict[Node, list[Node]] = {}
     for node in graph.nodes.values():
@@ -113,7 +117,7 @@ def frames(graph: Graph) -> list[Loop]:
     found = []
     for name, enters in entered.items():
         body = _body(enters, readers)
-        if not any(node.op in _ENTERS for node in body):
+        if not any(node.op in ENTERS for node in body):
             loop = Loop(graph, name, body)
             if loop.steps is not None:
                 found.append(loop)
@@ -126,7 +130,7 @@ def _body(enters: Sequence[Node], readers: dict[Node, list[Node]]) -> list[Node]
     stack = [reader for enter in enters for reader in readers.get(enter, ())]
     while stack:
         node = stack.pop()
-        if node not in seen and node.op not in _EXITS:
+        if node not in seen and node.op not in EXITS:
             seen[node] = None
             stack += readers.get(node, ())
     return list(seen)
@@ -160,7 +164,7 @@ class _Unroller:
         exits = [
             node
             for node in self.definition.node
-            if node.op in _EXITS and self._merge_of(node.input[0]) in self.merges
+            if node.op in EXITS and self._merge_of(node.input[0]) in self.merges
         ]
         body = [n for n in self.definition.node if n.name in self.varying]
         for step in range(self.loop.steps):
@@ -170,7 +174,7 @@ class _Unroller:
                 copy.name = self._name(node.name, step)
                 copy.input[:] = [self._at(name, step) for name in node.input]
         for node in self.definition.node:  # what is the same at each step reads what goes in
-            if node.op in _ENTERS and node.attr["frame_name"].s.decode() == self.loop.name:
+            if node.op in ENTERS and node.attr["frame_name"].s.decode() == self.loop.name:
                 become(node, "Identity", node.input[:1], node.attr["T"].type)
         for node in exits:
             node.op = "Identity"
@@ -187,7 +191,7 @@ class _Unroller:
         while stack:
             name = stack.pop()
             if self._merge_of(name) in self.merges:
-                stack += [r for r in readers.get(name, ()) if self.nodes[r].op not in _EXITS]
+                stack += [r for r in readers.get(name, ()) if self.nodes[r].op not in EXITS]
             elif name not in seen and self.nodes[name].op not in ("LoopCond", "NextIteration"):
                 seen.add(name)
                 stack += readers.get(name, ())
@@ -195,12 +199,12 @@ class _Unroller:
 
     def _merge_of(self, switch: str) -> str:
         node = self.nodes[node_of(switch)]
-        return node_of(node.input[0]) if node.op in _SWITCHES else ""
+        return node_of(node.input[0]) if node.op in SWITCHES else ""
 
     def _at(self, name: str, step: int) -> str:
         """What a tensor of the body is called at a step."""
         node = self.nodes[node_of(name)]
-        if node.op in _ENTERS:
+        if node.op in ENTERS:
             return str(node.input[0])
         if node.name in self.merges:
             return self._value(node.name, step)
